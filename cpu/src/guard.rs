@@ -1,0 +1,151 @@
+//! Guards: sections of thread or handler code in which something cannot happen.
+//!
+//! [`IrqGuard`] holds ordinary interrupts; NMIs still come. It is therefore **no** proof that nobody
+//! else on this CPU touches a thing, and it gives none: what NMIs share is behind an
+//! [`NmiGuard`], a different type.
+//!
+//! ```compile_fail,E0308
+//! fn needs_nmi_free(_: &cpu::guard::NmiGuard) {}
+//! needs_nmi_free(&cpu::guard::IrqGuard::new());
+//! ```
+//! ```compile_fail,E0277
+//! fn sendable<T: Send>(_: T) {}
+//! sendable(cpu::guard::IrqGuard::new());
+//! ```
+
+use crate::cell::NoSteps;
+use crate::context::{Cx, Inherited, NoNmi, Switchable};
+use crate::local;
+use crate::percpu::PerCpu;
+use crate::thread::PREEMPT_ONE;
+use core::marker::PhantomData;
+
+/// Holding one proves that the holder is not migrated: it may use this CPU's data.
+pub trait Pinned {
+    /// This CPU.
+    #[inline(always)]
+    fn cpu(&self) -> &'static PerCpu {
+        local::cpu()
+    }
+}
+
+impl Pinned for PreemptGuard {}
+impl Pinned for IrqGuard {}
+impl Pinned for NmiGuard {}
+impl Pinned for Switchable<'_> {}
+impl<M> Pinned for Cx<M, Inherited> {}
+impl<M> Pinned for Cx<M, NoNmi> {}
+
+/// Ordinary interrupts are held as long as it lives, and with them preemption.
+#[must_use = "interrupts are held only as long as the guard lives"]
+pub struct IrqGuard {
+    saved: u64,
+    local: PhantomData<*mut ()>,
+}
+
+impl IrqGuard {
+    /// Holds ordinary interrupts. Any context; nests.
+    #[inline(always)]
+    pub fn new() -> Self {
+        Self {
+            saved: local::irq_save(),
+            local: PhantomData,
+        }
+    }
+}
+
+impl Default for IrqGuard {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for IrqGuard {
+    #[inline(always)]
+    fn drop(&mut self) {
+        local::irq_restore(self.saved);
+    }
+}
+
+/// Ordinary interrupts and NMIs are held as long as it lives.
+#[must_use = "interrupts are held only as long as the guard lives"]
+pub struct NmiGuard {
+    daif: u64,
+    _irqs: IrqGuard,
+}
+
+impl NmiGuard {
+    /// Holds NMIs and ordinary interrupts. Any context; nests.
+    #[inline(always)]
+    pub fn new() -> Self {
+        let daif = local::nmi_save();
+        Self {
+            daif,
+            _irqs: IrqGuard::new(),
+        }
+    }
+}
+
+impl Default for NmiGuard {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for NmiGuard {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // The order on the way out does not matter for what may come: with PMR off only NMIs may,
+        // and `_irqs` lets the rest in after this.
+        local::nmi_restore(self.daif);
+    }
+}
+
+/// The thread stays on this CPU, and runs on, as long as it lives; interrupts come.
+#[must_use = "preemption is off only as long as the guard lives"]
+pub struct PreemptGuard {
+    local: PhantomData<*mut ()>,
+}
+
+impl PreemptGuard {
+    /// Switches preemption off. Any context; nests.
+    #[inline(always)]
+    pub fn new() -> Self {
+        local::thread().preempt.add::<NoSteps>(PREEMPT_ONE);
+        Self { local: PhantomData }
+    }
+}
+
+impl Default for PreemptGuard {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for PreemptGuard {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let preempt = &local::thread().preempt;
+        if preempt.sub::<NoSteps>(PREEMPT_ONE) == 0 && preempt.need_resched::<NoSteps>() {
+            local::preempt_wanted();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn preempt_guards_nest_and_ask_once() {
+        let before = local::asked();
+        let outer = PreemptGuard::new();
+        let inner = PreemptGuard::new();
+        local::thread().preempt.set_need_resched::<NoSteps>();
+        drop(inner);
+        assert_eq!(local::asked(), before);
+        drop(outer);
+        assert_eq!(local::asked(), before + 1);
+        assert_eq!(local::thread().preempt.peek().0, 0);
+    }
+}

@@ -1,0 +1,138 @@
+//! The switch of threads, with the check that is always on.
+//!
+//! Callee-saved registers go to the old thread's stack and come from the new one's. Masks are not
+//! among them: both threads are in exactly the same state, which the check makes true. A switch in any
+//! other state would leak this thread's masks into the next (Linux v6.18 to v7.0).
+
+use super::{local, slots};
+use crate::context::{Switchable, mismatch};
+use crate::mask::{MaskState, Mechanism};
+use crate::thread::Core;
+use core::arch::naked_asm;
+use core::mem::offset_of;
+
+/// What the switch leaves on a stack: callee-saved registers (AAPCS64, 6.1.1).
+#[derive(Default)]
+#[repr(C, align(16))]
+struct Saved {
+    x29: u64,
+    x30: u64,
+    x19_28: [u64; 10],
+}
+
+const _: () = assert!(size_of::<Saved>() == 96 && offset_of!(Saved, x30) == 8);
+
+/// The masks as they are now.
+#[inline(always)]
+pub fn masks() -> MaskState {
+    MaskState::new(
+        crate::read_sysreg!("daif") as u32,
+        crate::read_sysreg!("icc_pmr_el1") as u8,
+    )
+}
+
+/// Switches from the running thread to `next`; comes back when somebody switches to this thread.
+///
+/// # Safety
+/// `next` does not run anywhere, was prepared by [`prepare`] or left by this function, and stays
+/// alive while it runs.
+#[inline(always)]
+pub unsafe fn switch(next: &'static Core, _legal: Switchable<'_>) {
+    check();
+    // SAFETY: the state is legal, as checked; the rest is the caller's promise.
+    unsafe { petrel_switch(local::thread(), next) };
+}
+
+/// Stops unless this is the legal switch state: exactly `NoIrq`, on the thread's own stack.
+#[inline(always)]
+pub fn check() {
+    let masks = masks();
+    if masks.bits() != slots::legal_switch_state() {
+        illegal(masks);
+    }
+    let sp: u64;
+    // SAFETY: reads the stack pointer.
+    unsafe {
+        core::arch::asm!("mov {}, sp", out(reg) sp, options(nomem, nostack, preserves_flags));
+    }
+    if !local::thread().stack().contains(&sp) {
+        foreign_stack(sp);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn illegal(found: MaskState) -> ! {
+    let pmr = crate::mask::Context::NoIrq.state(Mechanism::Pmr);
+    let legal = if slots::legal_switch_state() == pmr.bits() {
+        pmr
+    } else {
+        crate::mask::Context::NoIrq.state(Mechanism::Daif)
+    };
+    mismatch("switch", legal, found);
+}
+
+#[cold]
+#[inline(never)]
+fn foreign_stack(sp: u64) -> ! {
+    panic!("switch on a stack that is not the thread's own: SP {sp:#x}");
+}
+
+/// Prepares a thread that never ran: its first switch calls `start(argument)`, in `NoIrq`, on `stack`.
+///
+/// # Safety
+/// `stack` is mapped, and nobody else's.
+pub unsafe fn prepare(
+    thread: &Core,
+    stack: core::ops::Range<u64>,
+    start: extern "C" fn(u64) -> !,
+    argument: u64,
+) {
+    let mut saved = Saved {
+        x30: petrel_thread_start as *const () as u64,
+        ..Saved::default()
+    };
+    saved.x19_28[0] = start as *const () as u64;
+    saved.x19_28[1] = argument;
+    let sp = stack.end - size_of::<Saved>() as u64;
+    // SAFETY: the caller's promise; `sp` is inside the stack, 16-byte aligned.
+    unsafe { (sp as *mut Saved).write(saved) };
+    thread.set_stack(stack);
+    thread.set_saved_sp(sp);
+}
+
+/// Saves here, loads there. In and out: `NoIrq`. NMIs may come at each instruction: they use what
+/// stack SP points to, and give `TPIDR_EL1`'s thread back as they found it.
+#[unsafe(naked)]
+unsafe extern "C" fn petrel_switch(from: &Core, to: &Core) {
+    naked_asm!(
+        "sub sp, sp, #96",
+        "stp x29, x30, [sp]",
+        "stp x19, x20, [sp, #16]",
+        "stp x21, x22, [sp, #32]",
+        "stp x23, x24, [sp, #48]",
+        "stp x25, x26, [sp, #64]",
+        "stp x27, x28, [sp, #80]",
+        "mov x2, sp",
+        "str x2, [x0, #{sp}]",
+        "ldr x2, [x1, #{sp}]",
+        "mov sp, x2",
+        "msr tpidr_el1, x1",
+        "clrex",
+        "ldp x29, x30, [sp]",
+        "ldp x19, x20, [sp, #16]",
+        "ldp x21, x22, [sp, #32]",
+        "ldp x23, x24, [sp, #48]",
+        "ldp x25, x26, [sp, #64]",
+        "ldp x27, x28, [sp, #80]",
+        "add sp, sp, #96",
+        "ret",
+        sp = const Core::sp_offset(),
+    )
+}
+
+/// Where a thread's first switch returns to. In: `NoIrq`, x19 = start, x20 = argument.
+#[unsafe(naked)]
+unsafe extern "C" fn petrel_thread_start() {
+    naked_asm!("mov x29, xzr", "mov x30, xzr", "mov x0, x20", "br x19",)
+}

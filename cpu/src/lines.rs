@@ -1,0 +1,265 @@
+//! A ring of text lines, written from any context and drained by whoever can.
+//!
+//! The console is slow and one; writers are many, and one of them may be an NMI that interrupted
+//! another in the middle of a line. So a writer takes a slot of its own, formats into it, and marks it
+//! full (a bounded many-writer queue with a sequence number in each slot). Whoever finds nobody
+//! draining drains; a line is printed as a whole or not at all. If the ring is full the line is lost
+//! and counted, and the next drain says how many were.
+
+use core::cell::UnsafeCell;
+use core::fmt;
+use core::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64,
+    Ordering::{AcqRel, Acquire, Relaxed, Release},
+};
+
+/// The most bytes of a line; what is longer is cut, and ends in [`CUT`].
+pub const LINE_BYTES: usize = 248;
+/// What a line ends in that did not fit.
+pub const CUT: &str = " [cut]";
+
+struct Slot {
+    /// `2 * lap` when free for that lap, `2 * lap + 1` when full.
+    turn: AtomicU32,
+    len: AtomicU32,
+    text: UnsafeCell<[u8; LINE_BYTES]>,
+}
+
+/// A ring of `N` lines; `N` is a power of two.
+pub struct Lines<const N: usize> {
+    head: AtomicU64,
+    tail: AtomicU64,
+    lost: AtomicU64,
+    draining: AtomicBool,
+    slots: [Slot; N],
+}
+
+// SAFETY: a slot's text is written only by the writer that moved `head` past it, and read only by
+// the one drainer after `turn` said that it is full.
+unsafe impl<const N: usize> Sync for Lines<N> {}
+
+impl<const N: usize> Lines<N> {
+    /// An empty ring.
+    pub const fn new() -> Self {
+        assert!(N.is_power_of_two());
+        Self {
+            head: AtomicU64::new(0),
+            tail: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            slots: [const {
+                Slot {
+                    turn: AtomicU32::new(0),
+                    len: AtomicU32::new(0),
+                    text: UnsafeCell::new([0; LINE_BYTES]),
+                }
+            }; N],
+        }
+    }
+
+    /// Writes one line. Any context. A full ring loses it, and counts that.
+    pub fn write(&self, line: fmt::Arguments<'_>) {
+        let Some(at) = self.take() else {
+            self.lost.fetch_add(1, Relaxed);
+            return;
+        };
+        let slot = &self.slots[at as usize % N];
+        // SAFETY: `take` gave this slot to this writer alone until `turn` is moved on.
+        let text = unsafe { &mut *slot.text.get() };
+        let mut writer = LineWriter { text, len: 0 };
+        // The writer never fails: what does not fit is cut.
+        let _ = fmt::write(&mut writer, line);
+        slot.len.store(writer.len as u32, Relaxed);
+        slot.turn.store(lap::<N>(at) * 2 + 1, Release);
+    }
+
+    /// Gives every full line to `print`, in order, unless somebody else is at it. Not reentrant by
+    /// itself: a line written meanwhile by whoever interrupts is drained here too.
+    pub fn drain(&self, mut print: impl FnMut(&[u8])) {
+        while self.front_is_full() || self.lost.load(Relaxed) != 0 {
+            if self.draining.swap(true, Acquire) {
+                return;
+            }
+            while let Some(slot) = self.front() {
+                let len = slot.len.load(Relaxed) as usize;
+                // SAFETY: the slot is full, and only the drainer reads and frees it.
+                let text = unsafe { &*slot.text.get() };
+                print(&text[..len.min(LINE_BYTES)]);
+                let at = self.tail.load(Relaxed);
+                slot.turn.store(lap::<N>(at) * 2 + 2, Release);
+                self.tail.store(at + 1, Release);
+            }
+            let lost = self.lost.swap(0, Relaxed);
+            if lost != 0 {
+                let mut text = [0; LINE_BYTES];
+                let mut writer = LineWriter {
+                    text: &mut text,
+                    len: 0,
+                };
+                let _ = fmt::write(
+                    &mut writer,
+                    format_args!("({lost} lines lost: the ring was full)"),
+                );
+                let len = writer.len;
+                print(&text[..len]);
+            }
+            self.draining.store(false, Release);
+            // Who wrote after the last look found us draining and left: look again.
+        }
+    }
+
+    /// Takes the drain away from whoever had it. For a panic, when the others have stopped.
+    pub fn break_drain(&self) {
+        self.draining.store(false, Release);
+    }
+
+    /// Takes the next slot; `None` if the ring is full.
+    fn take(&self) -> Option<u64> {
+        let mut at = self.head.load(Relaxed);
+        loop {
+            let turn = self.slots[at as usize % N].turn.load(Acquire);
+            if turn != lap::<N>(at) * 2 {
+                let now = self.head.load(Relaxed);
+                if now == at {
+                    return None;
+                }
+                at = now;
+                continue;
+            }
+            match self.head.compare_exchange_weak(at, at + 1, AcqRel, Relaxed) {
+                Ok(_) => return Some(at),
+                Err(now) => at = now,
+            }
+        }
+    }
+
+    fn front_is_full(&self) -> bool {
+        self.front().is_some()
+    }
+
+    fn front(&self) -> Option<&Slot> {
+        let at = self.tail.load(Acquire);
+        let slot = &self.slots[at as usize % N];
+        (slot.turn.load(Acquire) == lap::<N>(at) * 2 + 1).then_some(slot)
+    }
+}
+
+impl<const N: usize> Default for Lines<N> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How often the ring was gone through before position `at`.
+fn lap<const N: usize>(at: u64) -> u32 {
+    (at / N as u64) as u32
+}
+
+/// Formats into a fixed buffer, and cuts.
+struct LineWriter<'a> {
+    text: &'a mut [u8; LINE_BYTES],
+    len: usize,
+}
+
+impl fmt::Write for LineWriter<'_> {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        let room = LINE_BYTES - self.len;
+        if part.len() <= room {
+            self.text[self.len..self.len + part.len()].copy_from_slice(part.as_bytes());
+            self.len += part.len();
+        } else {
+            self.text[self.len..].copy_from_slice(&part.as_bytes()[..room]);
+            self.len = LINE_BYTES;
+            self.text[LINE_BYTES - CUT.len()..].copy_from_slice(CUT.as_bytes());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    fn drained<const N: usize>(lines: &Lines<N>) -> Vec<String> {
+        let mut out = Vec::new();
+        lines.drain(|line| out.push(String::from_utf8_lossy(line).into_owned()));
+        out
+    }
+
+    #[test]
+    fn lines_come_in_order_and_the_lost_are_said() {
+        let lines = Lines::<4>::new();
+        for lap in 0..3 {
+            for at in 0..6 {
+                lines.write(format_args!("{lap} {at}"));
+            }
+            let out = drained(&lines);
+            assert_eq!(out.len(), 5);
+            assert_eq!(out[3], format!("{lap} 3"));
+            assert_eq!(out[4], "(2 lines lost: the ring was full)");
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_says_so() {
+        let lines = Lines::<4>::new();
+        lines.write(format_args!("{:300}", "x"));
+        let out = drained(&lines);
+        assert_eq!(out[0].len(), LINE_BYTES);
+        assert!(out[0].ends_with(CUT));
+    }
+
+    #[test]
+    fn a_line_written_while_draining_is_printed() {
+        let lines = Lines::<4>::new();
+        lines.write(format_args!("first"));
+        let mut out = Vec::new();
+        lines.drain(|line| {
+            if out.is_empty() {
+                lines.write(format_args!("second"));
+                lines.drain(|_| panic!("two drain at once"));
+            }
+            out.push(line.to_vec());
+        });
+        assert_eq!(out, [b"first".to_vec(), b"second".to_vec()]);
+    }
+
+    #[test]
+    fn nothing_is_torn_or_silently_lost_among_threads() {
+        const WRITERS: usize = 4;
+        const EACH: usize = 2000;
+        static LINES: Lines<16> = Lines::new();
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                std::thread::spawn(move || {
+                    let mut out = Vec::new();
+                    for at in 0..EACH {
+                        LINES.write(format_args!("{writer} {at} {writer} {at}"));
+                        LINES.drain(|line| out.push(String::from_utf8_lossy(line).into_owned()));
+                    }
+                    out
+                })
+            })
+            .collect();
+        let mut all: Vec<_> = writers
+            .into_iter()
+            .flat_map(|w| w.join().unwrap())
+            .collect();
+        all.extend(drained(&LINES));
+        let (mut whole, mut lost) = (0, 0);
+        let mut last = HashMap::new();
+        for line in all {
+            let words: Vec<_> = line.split(' ').collect();
+            if words.len() == 4 {
+                assert_eq!(words[..2], words[2..], "torn: {line}");
+                whole += 1;
+                *last.entry(words[0].to_owned()).or_insert(0) += 1;
+            } else {
+                lost += words[0].trim_start_matches('(').parse::<usize>().unwrap();
+            }
+        }
+        assert_eq!(whole + lost, WRITERS * EACH);
+        assert_eq!(last.len(), WRITERS);
+    }
+}

@@ -1,0 +1,151 @@
+//! The explorer: every execution of a program within a bound, or the shortest that goes wrong.
+
+use super::state::{INJECTED, MODEL, Setup};
+use super::tally::Tally;
+use super::{check, verbs};
+use crate::counters::Counter;
+use std::any::Any;
+use std::cell::Cell;
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+
+/// An execution that went wrong.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// What was violated.
+    pub what: String,
+    /// How many things the explorer made happen: no violation needs fewer.
+    pub injections: u32,
+    /// The execution, a line for each step.
+    pub story: Vec<String>,
+}
+
+impl Violation {
+    /// What the explorer made happen, in order.
+    pub fn injected(&self) -> impl Iterator<Item = &str> {
+        self.story
+            .iter()
+            .filter_map(|line| line.split_once(INJECTED))
+            .map(|(_, what)| what)
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "violation with {} injections: {}",
+            self.injections, self.what
+        )?;
+        writeln!(f, "step cpu thread masks              what")?;
+        for line in &self.story {
+            writeln!(f, "{line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs `program` in every way that `setup` allows, with at most `depth` injections each.
+///
+/// The program begins as a thread in `Process` and must end so. It must do the same every time that
+/// the same happens to it.
+///
+/// # Errors
+/// A [`Violation`] with the fewest injections, if there is any within the bound.
+pub fn explore(setup: &Setup, depth: u32, program: impl Fn()) -> Result<Tally, Box<Violation>> {
+    match explore_all(setup, depth, &program) {
+        Ok(tally) => Ok(tally),
+        // The first one found is seldom the shortest: search again, from the shortest up.
+        Err(first) => Err((0..first.injections)
+            .find_map(|depth| explore_all(setup, depth, &program).err())
+            .unwrap_or(first)),
+    }
+}
+
+fn explore_all(setup: &Setup, depth: u32, program: &impl Fn()) -> Result<Tally, Box<Violation>> {
+    MODEL.with(|model| model.assemble(setup, depth));
+    loop {
+        if run(program, Record::Nothing).is_err() {
+            let what = run(program, Record::Story)
+                .err()
+                .unwrap_or_else(|| "it did not happen again".into());
+            return Err(Box::new(MODEL.with(|model| Violation {
+                what,
+                injections: model.plan.borrow().spent(),
+                story: model.take_story(),
+            })));
+        }
+        if !MODEL.with(|model| model.plan.borrow_mut().advance()) {
+            break;
+        }
+    }
+    Ok(MODEL.with(|model| {
+        let mut tally = model.tally.take();
+        tally.nmis_saw_resched = (0..super::state::CPUS)
+            .map(|cpu| model.percpu(cpu).counters.of(Counter::NmiSawResched))
+            .sum();
+        tally
+    }))
+}
+
+/// Whether an execution writes its story.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Record {
+    Nothing,
+    Story,
+}
+
+/// One execution.
+fn run(program: &impl Fn(), record: Record) -> Result<(), String> {
+    MODEL.with(|model| model.reset(record == Record::Story));
+    let result = quietly(|| {
+        program();
+        verbs::step(verbs::Point::Verb("the end", 0));
+        MODEL.with(check::end);
+    });
+    MODEL.with(|model| {
+        model.count(|tally| {
+            tally.executions += 1;
+            tally.steps += model.steps.get();
+        });
+    });
+    result
+}
+
+std::thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+    static WHERE: Cell<Option<(String, u32)>> = const { Cell::new(None) };
+}
+
+/// Runs `work`; gives the message of its panic instead of printing it.
+fn quietly(work: impl FnOnce()) -> Result<(), String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let default = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if QUIET.get() {
+                WHERE.set(info.location().map(|at| (at.file().into(), at.line())));
+            } else {
+                default(info);
+            }
+        }));
+    });
+    QUIET.set(true);
+    let result = panic::catch_unwind(AssertUnwindSafe(work));
+    QUIET.set(false);
+    result.map_err(|payload| {
+        let (file, line) = WHERE.take().unwrap_or_default();
+        format!("{} ({file}:{line})", message(payload.as_ref()))
+    })
+}
+
+fn message(payload: &(dyn Any + Send)) -> &str {
+    if let Some(message) = payload.downcast_ref::<String>() {
+        message
+    } else if let Some(message) = payload.downcast_ref::<&str>() {
+        message
+    } else {
+        "a panic without a message"
+    }
+}

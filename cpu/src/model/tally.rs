@@ -1,0 +1,128 @@
+//! What an exploration counted: the proof that it was not vacuous.
+
+use super::source::{Source, Sources};
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::Location;
+
+/// A place in the source at which something may interrupt.
+pub type Site = (&'static str, u32);
+
+pub(super) fn site(location: &'static Location<'static>) -> Site {
+    (location.file(), location.line())
+}
+
+/// Counts over all executions of one exploration, or of several together.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Complete runs of a program, each with other choices.
+    pub executions: u64,
+    /// Steps in all of them.
+    pub steps: u64,
+    /// Exceptions taken, by kind.
+    pub taken: [u64; Source::COUNT],
+    /// Acknowledges that gave a special INTID.
+    pub specials: u64,
+    /// Switches to another thread and back.
+    pub switches: u64,
+    /// Of those, how many came back on another CPU.
+    pub migrations: u64,
+    /// NMIs after `inherit` and before `irqentry_enter`, in faults and ordinary interrupts.
+    pub nmis_before_enter: Windows,
+    /// NMIs after `irqentry_exit` and before `mask_all`, in faults and ordinary interrupts.
+    pub nmis_after_exit: Windows,
+    /// NMIs that returned to a thread with need_resched set.
+    pub nmis_saw_resched: u64,
+    /// For each site, what the masks let in there, and what did come there.
+    sites: HashMap<Site, (Sources, Sources)>,
+}
+
+/// A count for each of the two paths that a window exists on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Windows {
+    /// On the fault path.
+    pub fault: u64,
+    /// On the path of ordinary interrupts.
+    pub ordinary: u64,
+}
+
+impl Tally {
+    pub(super) fn offered(&mut self, site: Site, sources: impl IntoIterator<Item = Source>) {
+        let (offered, _) = self.sites.entry(site).or_default();
+        for source in sources {
+            offered.add(source);
+        }
+    }
+
+    pub(super) fn landed(&mut self, site: Site, source: Source) {
+        let (offered, landed) = self.sites.entry(site).or_default();
+        offered.add(source);
+        landed.add(source);
+    }
+
+    /// How often `source` was taken.
+    pub fn taken(&self, source: Source) -> u64 {
+        self.taken[source as usize]
+    }
+
+    /// At how many sites `source` came.
+    pub fn sites_of(&self, source: Source) -> usize {
+        let landed = self.sites.values().filter(|(_, on)| on.has(source));
+        landed.count()
+    }
+
+    /// The sites at which the masks would have let something in that never came.
+    pub fn missed(&self) -> impl Iterator<Item = Site> + '_ {
+        let missed = self.sites.iter().filter(|(_, (may, did))| may != did);
+        missed.map(|(site, _)| *site)
+    }
+
+    /// Adds what another exploration counted.
+    pub fn add(&mut self, other: &Self) {
+        self.executions += other.executions;
+        self.steps += other.steps;
+        for (mine, theirs) in self.taken.iter_mut().zip(other.taken) {
+            *mine += theirs;
+        }
+        self.specials += other.specials;
+        self.switches += other.switches;
+        self.migrations += other.migrations;
+        self.nmis_before_enter.fault += other.nmis_before_enter.fault;
+        self.nmis_before_enter.ordinary += other.nmis_before_enter.ordinary;
+        self.nmis_after_exit.fault += other.nmis_after_exit.fault;
+        self.nmis_after_exit.ordinary += other.nmis_after_exit.ordinary;
+        self.nmis_saw_resched += other.nmis_saw_resched;
+        for (site, (may, did)) in &other.sites {
+            self.offered(*site, may.iter());
+            for source in did.iter() {
+                self.landed(*site, source);
+            }
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let taken: String = Source::ALL
+            .into_iter()
+            .filter(|source| self.taken(*source) > 0)
+            .map(|source| format!(" {source} {},", self.taken(source)))
+            .collect();
+        write!(
+            f,
+            "{} executions, {} steps at {} sites;{taken} {} specials, {} switches ({} to another CPU); \
+             NMIs before irqentry_enter {}+{}, after irqentry_exit {}+{}, with need_resched set {}",
+            self.executions,
+            self.steps,
+            self.sites.len(),
+            self.specials,
+            self.switches,
+            self.migrations,
+            self.nmis_before_enter.fault,
+            self.nmis_before_enter.ordinary,
+            self.nmis_after_exit.fault,
+            self.nmis_after_exit.ordinary,
+            self.nmis_saw_resched,
+        )
+    }
+}

@@ -1,0 +1,42 @@
+//! The frame: what a vector saves of the interrupted code.
+
+use cpu::context::Interrupted;
+use cpu::machine::Machine;
+use cpu::mask::MaskState;
+
+/// Registers of the interrupted code, as the vector's assembly lays them on the stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[repr(C, align(16))]
+pub struct Frame {
+    /// x0 to x30.
+    pub x: [u64; 31],
+    /// SP before the exception.
+    pub sp: u64,
+    /// Where the interrupted code goes on.
+    pub elr: u64,
+    /// PSTATE of the interrupted code.
+    pub spsr: u64,
+    /// `ICC_PMR_EL1` of the interrupted code.
+    pub pmr: u64,
+    /// `CNTVCT_EL0` at the vector, [`STAMP_INSTRUCTIONS`] after its first instruction.
+    pub when: u64,
+    /// A frame record (AAPCS64, 6.4.6), so that a backtrace goes on into the interrupted code.
+    pub record: [u64; 2],
+}
+
+/// How many instructions a vector executes before it reads the counter.
+pub const STAMP_INSTRUCTIONS: u64 = 6;
+
+impl Frame {
+    /// DAIF and PMR of the interrupted code.
+    #[inline(always)]
+    pub fn masks(&self) -> MaskState {
+        MaskState::new(self.spsr as u32, self.pmr as u8)
+    }
+
+    /// The context of the interrupted code; `None` if its masks belong to none.
+    #[inline(always)]
+    pub fn interrupted<M: Machine>(&self) -> Option<Interrupted> {
+        Interrupted::new(M::MECHANISM, self.masks())
+    }
+}

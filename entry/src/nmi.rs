@@ -1,0 +1,107 @@
+//! NMIs: what comes whatever the kernel was doing, entry code included.
+//!
+//! An NMI may land between any two instructions of any path at which DAIF is open: before
+//! `irqentry_enter` ran, after `irqentry_exit`, in the middle of a switch. So [`nmi_enter`] assumes
+//! nothing, writes only what [`nmi_exit`] puts back bit for bit, and is counted first in, last out.
+//! It never preempts, runs no work loop, and takes no lock that others take; what it wants done
+//! outside it queues and raises a self-SGI for.
+
+use crate::Kernel;
+use crate::frame::Frame;
+use crate::ledger::Active;
+use abi::path::{self, Path};
+use abi::trace::Event;
+use cpu::context::{Critical, Cx, Entry, NoNmi};
+use cpu::counters::Counter;
+use cpu::epoch;
+use cpu::machine::{Machine, Stack};
+use cpu::plant::{Plant, planted};
+use cpu::thread::NMI_ONE;
+
+/// What [`nmi_exit`] puts back.
+#[must_use = "what nmi_enter did, nmi_exit must undo"]
+pub struct NmiInside {
+    outer: u64,
+    began_watching: bool,
+    /// Whether this is the first NMI-like handler of the nest, and so gets the stack.
+    outermost: bool,
+}
+
+impl NmiInside {
+    /// Runs `work` on the NMI stack, unless an outer handler is on it already.
+    #[inline(always)]
+    pub(crate) fn on_stack<M: Machine>(&self, work: impl FnOnce()) {
+        if self.outermost {
+            M::call_on(Stack::Nmi, work);
+        } else {
+            work();
+        }
+    }
+}
+
+/// Counts, pushes the path, ends quiescence, writes the trace record.
+#[inline(always)]
+pub fn nmi_enter<M: Machine>(frame: &Frame, path: Path) -> NmiInside {
+    let thread = M::thread();
+    let cpu = M::cpu();
+    let outermost = !thread.preempt.in_nmi::<M>();
+    thread.preempt.add::<M>(NMI_ONE);
+    let outer = thread.path.get::<M>();
+    let inner = path::push(outer, path);
+    thread.path.set::<M>(inner);
+    let began_watching = epoch::begin_watching::<M>(cpu);
+    let id = thread.id();
+    cpu.trace
+        .write(frame.when, Event::Enter, cpu.index(), id, inner, frame.elr);
+    NmiInside {
+        outer,
+        began_watching,
+        outermost,
+    }
+}
+
+/// Undoes what [`nmi_enter`] did, in the reverse order.
+#[inline(always)]
+pub fn nmi_exit<M: Machine>(inside: NmiInside) {
+    let thread = M::thread();
+    let cpu = M::cpu();
+    let inner = thread.path.get::<M>();
+    let (now, id) = (M::now(), thread.id());
+    cpu.trace.write(now, Event::Exit, cpu.index(), id, inner, 0);
+    if inside.began_watching {
+        epoch::end_watching::<M>(cpu);
+    }
+    thread.path.set::<M>(inside.outer);
+    if !planted(Plant::NmiCountLeaks) {
+        thread.preempt.sub::<M>(NMI_ONE);
+    }
+}
+
+/// A pseudo-NMI, already acknowledged. The same from every context.
+#[inline(always)]
+pub(crate) fn nmi<M: Machine, K: Kernel<M>>(
+    frame: &Frame,
+    cx: Cx<M, Entry>,
+    active: Active<M>,
+) -> Cx<M, Critical> {
+    let cx: Cx<M, NoNmi> = cx.no_nmi();
+    let inside = nmi_enter::<M>(frame, Path::Nmi);
+    let counters = &M::cpu().counters;
+    counters.count(Counter::Nmi);
+
+    let dropped = active.drop_priority();
+    let intid = dropped.intid();
+    inside.on_stack::<M>(|| K::nmi(intid, frame, &cx));
+    dropped.deactivate().settle();
+
+    let preempt = &M::thread().preempt;
+    if preempt.need_resched::<M>() {
+        counters.count(Counter::NmiSawResched);
+    }
+    nmi_exit::<M>(inside);
+    if planted(Plant::PreemptFromNmi) && preempt.wants_switch::<M>() {
+        // SAFETY: none: this is the bug, and the check at the switch must stop it.
+        K::preempt(unsafe { cpu::context::Switchable::assume() }, Path::Nmi);
+    }
+    cx.mask_all()
+}

@@ -1,0 +1,214 @@
+//! The commands. Each takes the rest of the command line.
+
+use std::fs;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use harness::bench::Report;
+use harness::lab::Lab;
+use harness::machine::{Boot, Machine};
+use harness::run::{self, Echo, Input, Options, Run};
+use harness::verdict::{Breakage, Verdict};
+use harness::workspace::{Build, Workspace};
+use harness::{image as images, suite, trials};
+use lexopt::prelude::*;
+
+use crate::NO_VERDICT;
+use crate::arguments::{Action, RunArguments, number};
+
+/// How long the demonstration's storm lasts.
+const DEMONSTRATION_SECONDS: u64 = 5;
+
+pub(crate) fn image(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let mut build = Build::Normal;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("planted") => build = Build::Planted,
+            Long("extra") => bail!("--extra comes with user space: there is no init image yet"),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let workspace = Workspace::here();
+    let made = images::make(&workspace, build)?;
+    println!(
+        "{}: {} KiB, with {} symbols in {} KiB; {} for the debugger",
+        workspace.relative(&made.image).display(),
+        made.image_bytes.div_ceil(1024),
+        made.symbols,
+        made.symbol_bytes.div_ceil(1024),
+        workspace.relative(&made.elf).display(),
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn run(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let mut arguments = RunArguments::default();
+    let mut bootargs: Vec<String> = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Value(word) => bootargs.push(word.string()?),
+            Long(option) => {
+                let option = option.to_owned();
+                if !arguments.take(&option, &mut parser)? {
+                    bail!("run has no option --{option}");
+                }
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if bootargs.is_empty() {
+        bootargs.push(format!("run=storm:seconds={DEMONSTRATION_SECONDS}"));
+    }
+    let bound = arguments.bound_for(DEMONSTRATION_SECONDS);
+    // Somebody may want to type; a storm listens to nobody.
+    show(&arguments, &bootargs.join(" "), bound, Input::Inherited)
+}
+
+pub(crate) fn storm(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let mut arguments = RunArguments::default();
+    let mut seconds = DEMONSTRATION_SECONDS;
+    let mut bootargs = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("seconds") => seconds = number("seconds", &mut parser)?,
+            // What they may be is the kernel's to say: it names what it refuses.
+            Long(option @ ("seed" | "mask" | "ordinary")) => {
+                let option = option.to_owned();
+                bootargs.push(format!("{option}={}", parser.value()?.string()?));
+            }
+            Long(option) => {
+                let option = option.to_owned();
+                if !arguments.take(&option, &mut parser)? {
+                    bail!("storm has no option --{option}");
+                }
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    bootargs.push(format!("run=storm:seconds={seconds}"));
+    show(
+        &arguments,
+        &bootargs.join(" "),
+        arguments.bound_for(seconds),
+        Input::Nothing,
+    )
+}
+
+/// Runs one kernel in sight of everybody. The last line on standard output is the kernel's own.
+fn show(
+    arguments: &RunArguments,
+    bootargs: &str,
+    bound: Duration,
+    input: Input,
+) -> Result<ExitCode> {
+    let lab = Lab::open()?;
+    let boot = Boot::new(lab.kernel(arguments.build)?, bootargs);
+    let line = arguments.machine.command_line(lab.qemu(), &boot);
+    if arguments.action == Action::Print {
+        println!("{line}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    run::stop_on_ctrl_c()?;
+    let options = Options {
+        bound,
+        echo: Echo::Live,
+        input,
+        ..Options::default()
+    };
+    let run = run::run(&line, options, &mut |_| {})?;
+    Ok(exit_code(&run))
+}
+
+/// The exit status for a run, and why, where its last line does not say that itself.
+fn exit_code(run: &Run) -> ExitCode {
+    match Verdict::of(run) {
+        Verdict::Pass(_) => ExitCode::SUCCESS,
+        Verdict::Fail(_) => ExitCode::FAILURE,
+        Verdict::Broken(breakage) => {
+            eprintln!("petrel: {breakage}");
+            if matches!(breakage, Breakage::OverBound(_)) {
+                eprintln!("--- the last 40 lines of its output\n{}\n---", run.tail(40));
+            }
+            ExitCode::from(NO_VERDICT)
+        }
+    }
+}
+
+pub(crate) fn bench(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let (mut group, mut action) = (None, Action::Run);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("group") => group = Some(parser.value()?.string()?),
+            Long("print") => action = Action::Print,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let (bootargs, command) = match &group {
+        Some(group) => (
+            format!("run=bench:group={group}"),
+            format!("petrel bench --group {group}"),
+        ),
+        None => ("run=bench".to_owned(), "petrel bench".to_owned()),
+    };
+    let lab = Lab::open()?;
+    let boot = Boot::new(lab.kernel(Build::Normal)?, bootargs);
+    let line = Machine::default()
+        .cpus(1)
+        .exact()
+        .command_line(lab.qemu(), &boot);
+    if action == Action::Print {
+        println!("{line}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    run::stop_on_ctrl_c()?;
+    let run = run::run(&line, Options::default(), &mut |_| {})?;
+    if !matches!(Verdict::of(&run), Verdict::Pass(_)) {
+        eprintln!("{}", run.tail(40));
+        return Ok(exit_code(&run));
+    }
+    let report = Report::of(&run.text())?;
+    let path = lab.workspace().bench_report();
+    let json = report.to_json(&lab.qemu().version().to_string(), &command);
+    fs::write(&path, format!("{json:#}\n"))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    println!(
+        "{report}\nwritten to {}",
+        lab.workspace().relative(&path).display()
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn scenarios(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    run::stop_on_ctrl_c()?;
+    // The arguments are those of every Rust test program; the first word is the program's name.
+    let words = ["petrel scenarios".into()]
+        .into_iter()
+        .chain(parser.raw_args()?);
+    let arguments = libtest_mimic::Arguments::from_iter(words);
+    Ok(trials::run(arguments)?.exit_code())
+}
+
+pub(crate) fn check(parser: lexopt::Parser) -> Result<ExitCode> {
+    steps(parser, suite::quick)
+}
+
+pub(crate) fn test(parser: lexopt::Parser) -> Result<ExitCode> {
+    steps(parser, suite::all)
+}
+
+fn steps(
+    mut parser: lexopt::Parser,
+    of: fn(&Workspace) -> Result<Vec<suite::Step>>,
+) -> Result<ExitCode> {
+    if let Some(argument) = parser.next()? {
+        return Err(argument.unexpected().into());
+    }
+    let workspace = Workspace::here();
+    let totals = suite::run(&workspace, of(&workspace)?)?;
+    Ok(if totals.failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,55 @@
+//! Calling Cargo.
+//!
+//! The one that called us, if any did (`CARGO` says which), so that a toolchain chosen on the
+//! outer command line holds for the inner ones too.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::workspace::{Build, Workspace};
+
+/// What the kernel is compiled for.
+pub const TARGET: &str = "aarch64-unknown-none-softfloat";
+
+/// The kernel's package.
+pub const KERNEL: &str = "petrel-kernel";
+
+/// A Cargo command at the root of the workspace, without arguments yet.
+pub fn cargo(workspace: &Workspace) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+    command.current_dir(workspace.root());
+    command
+}
+
+/// Builds the kernel, if it is not up to date, and returns the linked ELF.
+///
+/// # Errors
+/// When Cargo cannot be started or says no; its messages go to our standard error.
+pub fn build_kernel(workspace: &Workspace, build: Build) -> Result<PathBuf> {
+    let target = workspace.target(build);
+    let mut command = cargo(workspace);
+    command.args([
+        "build",
+        "--release",
+        "--package",
+        KERNEL,
+        "--target",
+        TARGET,
+    ]);
+    command.arg("--target-dir").arg(&target);
+    if build == Build::Planted {
+        command.args(["--features", "planted"]);
+    }
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    ensure!(
+        status.success(),
+        "the {} kernel does not build ({status}); Cargo's messages are above",
+        build.name()
+    );
+    Ok(target.join(TARGET).join("release").join(KERNEL))
+}

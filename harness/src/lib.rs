@@ -1,0 +1,45 @@
+//! Host side: images, QEMU runs, scenarios as tests.
+//!
+//! The kernel cannot judge itself alone: a crash that powers the machine off looks like a success
+//! to QEMU, and a kernel that hangs says nothing at all. So every run is judged from outside, by
+//! the exit status *and* the last line *and* a bound in time, and the judge is tested as well
+//! ([`judge`]), on tiny guests that end in each of the wrong ways.
+//!
+//! From the bottom up:
+//!
+//! | module | its one job |
+//! |---|---|
+//! | [`workspace`] | where things are |
+//! | [`cargo`] | calling Cargo |
+//! | [`image`] | the linked kernel becomes an Image, with its symbols in it |
+//! | [`qemu`] | finding QEMU, and knowing what this version of it can do |
+//! | [`machine`] | a machine described, and the command line that makes it |
+//! | [`run`] | one run of QEMU: its output, its end, the bound |
+//! | [`verdict`] | what a run proved |
+//! | [`dtb`], [`guest`], [`shim`] | device trees and tiny guests, made to order |
+//! | [`lab`] | QEMU and freshly built kernels, ready for use |
+//! | [`scenario`], [`scenarios`] | one run with what it must show; the table of all of them |
+//! | [`trials`], [`judge`] | the scenarios, and the judge's own tests, as tests |
+//! | [`mod@bench`] | instruction counts beside goals and peers |
+//! | [`suite`], [`junit`] | everything `petrel test` does, and its report for other programs |
+//!
+//! The program `petrel` is the hand on all this; `make` only calls it.
+
+pub mod bench;
+pub mod cargo;
+pub mod dtb;
+pub mod guest;
+pub mod image;
+pub mod judge;
+pub mod junit;
+pub mod lab;
+pub mod machine;
+pub mod qemu;
+pub mod run;
+pub mod scenario;
+pub mod scenarios;
+pub mod shim;
+pub mod suite;
+pub mod trials;
+pub mod verdict;
+pub mod workspace;

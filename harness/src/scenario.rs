@@ -1,0 +1,364 @@
+//! One run with what it must show.
+//!
+//! A scenario says which machine, which boot arguments, and what must come of it; the rest is the
+//! same for all. Nothing about a single scenario stands here: the table is [`crate::scenarios`].
+//! Every run leaves its log under `target/test-logs/scenarios`, with the command line on top.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::dtb::Node;
+use crate::lab::Lab;
+use crate::machine::{Boot, Machine};
+use crate::qemu::Version;
+use crate::run::{self, DEFAULT_BOUND, Options, Run};
+use crate::shim::{self, Blob};
+use crate::verdict::Verdict;
+use crate::workspace::Build;
+
+/// How many lines of a failed run's output are shown.
+const SHOWN_LINES: usize = 40;
+
+/// Where the kernel's device tree comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Tree {
+    /// From QEMU, as it is.
+    Own,
+    /// From QEMU, changed, and given back to QEMU, which checks it.
+    Changed(fn(&mut Node) -> Result<()>),
+    /// From QEMU, changed, and given to the kernel behind QEMU's back.
+    Shimmed(fn(&mut Node) -> Result<()>),
+    /// The same, but the bytes are changed, not the tree.
+    Broken(fn(Vec<u8>) -> Blob),
+}
+
+/// What a scenario must come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// `petrel: PASS`.
+    Pass,
+    /// `petrel: FAIL`, with a reason that contains this.
+    Fail(&'static str),
+}
+
+/// How often it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// Once.
+    Once,
+    /// Twice, and every byte of the output must be the same.
+    TwiceIdentical,
+}
+
+/// One run with what it must show.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its name: `group/what`. Unique.
+    pub name: String,
+    /// The hardware.
+    pub machine: Machine,
+    /// The boot arguments.
+    pub bootargs: String,
+    /// Which kernel.
+    pub build: Build,
+    /// Which device tree.
+    pub tree: Tree,
+    /// What it must come to.
+    pub expect: Expect,
+    /// What the output must contain.
+    pub needs: Vec<&'static str>,
+    /// Host time after which QEMU is ended.
+    pub bound: Duration,
+    /// How often it runs.
+    pub repeat: Repeat,
+    /// The oldest QEMU that can do it; on an older one it is left out, by name.
+    pub oldest_qemu: Option<Version>,
+}
+
+impl Scenario {
+    /// A scenario on the default machine that must pass.
+    pub fn passes(name: impl Into<String>, bootargs: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            machine: Machine::default(),
+            bootargs: bootargs.into(),
+            build: Build::Normal,
+            tree: Tree::Own,
+            expect: Expect::Pass,
+            needs: Vec::new(),
+            bound: DEFAULT_BOUND,
+            repeat: Repeat::Once,
+            oldest_qemu: None,
+        }
+    }
+
+    /// A scenario on the default machine that must fail, with a reason that contains `why`.
+    pub fn fails(name: impl Into<String>, bootargs: impl Into<String>, why: &'static str) -> Self {
+        Self {
+            expect: Expect::Fail(why),
+            ..Self::passes(name, bootargs)
+        }
+    }
+
+    /// On this machine.
+    #[must_use]
+    pub fn on(mut self, machine: Machine) -> Self {
+        self.machine = machine;
+        self
+    }
+
+    /// With the kernel that has the planted bugs.
+    #[must_use]
+    pub fn planted(mut self) -> Self {
+        self.build = Build::Planted;
+        self
+    }
+
+    /// With this device tree.
+    #[must_use]
+    pub fn tree(mut self, tree: Tree) -> Self {
+        self.tree = tree;
+        self
+    }
+
+    /// The output must contain this, too.
+    #[must_use]
+    pub fn needs(mut self, text: &'static str) -> Self {
+        self.needs.push(text);
+        self
+    }
+
+    /// With another bound, in seconds of host time.
+    #[must_use]
+    pub fn bound_seconds(mut self, seconds: u64) -> Self {
+        self.bound = Duration::from_secs(seconds);
+        self
+    }
+
+    /// Twice, with the same bytes printed. For [exact](Machine::exact) machines.
+    #[must_use]
+    pub fn twice_identical(mut self) -> Self {
+        self.repeat = Repeat::TwiceIdentical;
+        self
+    }
+
+    /// Left out on a QEMU older than this.
+    #[must_use]
+    pub fn since_qemu(mut self, oldest: Version) -> Self {
+        self.oldest_qemu = Some(oldest);
+        self
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// Whatever it did not show, with the end of its output, where all of it is kept, and the
+    /// commands that repeat it.
+    pub fn run(&self, lab: &Lab) -> Result<()> {
+        let folder = lab
+            .workspace()
+            .logs()
+            .join("scenarios")
+            .join(self.name.replace('/', "-"));
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let boot = self.boot(lab, &folder)?;
+        let attempt = Attempt {
+            scenario: self,
+            lab,
+            boot,
+        };
+        let first = attempt.run(&folder.join("output.log"))?;
+        if self.repeat == Repeat::TwiceIdentical {
+            let second = attempt.run(&folder.join("output-again.log"))?;
+            if let Some(difference) = difference(&first.text(), &second.text()) {
+                bail!("two runs differ: {difference}{}", attempt.hint(&folder));
+            }
+        }
+        Ok(())
+    }
+
+    /// What to start, with the files it needs made.
+    fn boot(&self, lab: &Lab, folder: &Path) -> Result<Boot> {
+        let kernel = lab.kernel(self.build)?;
+        let mut boot = Boot::new(kernel, self.bootargs.as_str());
+        match self.tree {
+            Tree::Own => {}
+            Tree::Changed(change) => {
+                let path = folder.join("changed.dtb");
+                let mut tree = Node::parse(&self.dumped_tree(lab, &boot, folder)?)?;
+                change(&mut tree)?;
+                fs::write(&path, tree.to_blob())
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                boot.dtb = Some(path);
+            }
+            Tree::Shimmed(change) => {
+                let mut tree = Node::parse(&self.dumped_tree(lab, &boot, folder)?)?;
+                change(&mut tree)?;
+                boot = shim::boot(folder, kernel, &Blob::Bytes(tree.to_blob()))?;
+            }
+            Tree::Broken(damage) => {
+                let tree = Node::parse(&self.dumped_tree(lab, &boot, folder)?)?;
+                boot = shim::boot(folder, kernel, &damage(tree.to_blob()))?;
+            }
+        }
+        Ok(boot)
+    }
+
+    /// The device tree that QEMU makes for this machine, boot arguments and all.
+    fn dumped_tree(&self, lab: &Lab, boot: &Boot, folder: &Path) -> Result<Vec<u8>> {
+        let path: PathBuf = folder.join("qemu.dtb");
+        let line = self.machine.dump_dtb_command_line(lab.qemu(), boot, &path);
+        let run = run::run(&line, Options::default(), &mut |_| {})?;
+        fs::read(&path)
+            .with_context(|| format!("QEMU gave no device tree: {}", run.tail(SHOWN_LINES)))
+    }
+
+    /// What the run did not show, if anything.
+    fn judge(&self, run: &Run) -> Result<()> {
+        match (self.expect, Verdict::of(run)) {
+            (Expect::Pass, Verdict::Pass(_)) => {}
+            (Expect::Fail(why), Verdict::Fail(reason)) if reason.contains(why) => {}
+            (Expect::Pass, verdict) => bail!("{verdict}"),
+            (Expect::Fail(why), verdict) => {
+                bail!("expected a failure that says `{why}`, but: {verdict}")
+            }
+        }
+        let text = run.text();
+        for need in &self.needs {
+            ensure!(text.contains(need), "the output does not contain `{need}`");
+        }
+        Ok(())
+    }
+}
+
+/// A scenario about to run.
+struct Attempt<'a> {
+    scenario: &'a Scenario,
+    lab: &'a Lab,
+    boot: Boot,
+}
+
+impl Attempt<'_> {
+    fn run(&self, log: &Path) -> Result<Run> {
+        let scenario = self.scenario;
+        let line = scenario.machine.command_line(self.lab.qemu(), &self.boot);
+        let options = Options {
+            bound: scenario.bound,
+            ..Options::default()
+        };
+        let run = run::run(&line, options, &mut |_| {})?;
+        let judged = scenario.judge(&run);
+        let mut kept = format!("$ {line}\n{}\n", run.text());
+        let _ = writeln!(
+            kept,
+            "\n{:?} after {:.3} s",
+            run.ended,
+            run.elapsed.as_secs_f64()
+        );
+        if let Err(why) = &judged {
+            let _ = writeln!(kept, "{why}");
+        }
+        fs::write(log, kept).with_context(|| format!("cannot write {}", log.display()))?;
+        judged.map(|()| run.clone()).map_err(|why| {
+            anyhow::anyhow!(
+                "{why}\n--- the last {SHOWN_LINES} lines of its output\n{}\n---{}",
+                run.tail(SHOWN_LINES),
+                self.hint(log)
+            )
+        })
+    }
+
+    /// Where to look, and what to type.
+    fn hint(&self, log: &Path) -> String {
+        format!(
+            "\nkept:   {}\nrepeat: cargo run -p petrel-harness -- scenarios --exact {}\nalone:  {}",
+            self.lab.workspace().relative(log).display(),
+            self.scenario.name,
+            self.scenario
+                .machine
+                .command_line(self.lab.qemu(), &self.boot),
+        )
+    }
+}
+
+/// The first line in which two outputs differ.
+fn difference(first: &str, second: &str) -> Option<String> {
+    if first == second {
+        return None;
+    }
+    let (mut a, mut b) = (first.lines(), second.lines());
+    let mut number = 1;
+    loop {
+        match (a.next(), b.next()) {
+            (Some(a), Some(b)) if a == b => number += 1,
+            (None, None) => return Some("in the last newline".to_owned()),
+            (a, b) => {
+                let shown =
+                    |line: Option<&str>| line.map_or("the end".to_owned(), |l| format!("`{l}`"));
+                return Some(format!("line {number}: {} and {}", shown(a), shown(b)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::Ended;
+
+    fn run(output: &str, status: i32) -> Run {
+        Run {
+            output: output.as_bytes().to_vec(),
+            ended: Ended::Exited(status),
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_failure_counts_only_for_its_reason() {
+        let scenario = Scenario::fails("a", "", "frobnicate");
+        assert!(
+            scenario
+                .judge(&run("petrel: FAIL boot argument `frobnicate`", 1))
+                .is_ok()
+        );
+        assert!(
+            scenario
+                .judge(&run("frobnicate\npetrel: FAIL something else", 1))
+                .is_err()
+        );
+        assert!(scenario.judge(&run("petrel: PASS frobnicate", 0)).is_err());
+        assert!(scenario.judge(&run("petrel: FAIL frobnicate", 0)).is_err());
+    }
+
+    #[test]
+    fn what_is_needed_must_be_there() {
+        let scenario = Scenario::passes("a", "").needs("4 CPUs");
+        assert!(scenario.judge(&run("4 CPUs\npetrel: PASS", 0)).is_ok());
+        let error = scenario
+            .judge(&run("3 CPUs\npetrel: PASS", 0))
+            .expect_err("one is missing");
+        assert!(error.to_string().contains("4 CPUs"));
+    }
+
+    #[test]
+    fn the_first_difference_is_named() {
+        assert_eq!(difference("a\nb\n", "a\nb\n"), None);
+        assert_eq!(
+            difference("a\nb\n", "a\nc\n").as_deref(),
+            Some("line 2: `b` and `c`")
+        );
+        assert_eq!(
+            difference("a\n", "a\nc\n").as_deref(),
+            Some("line 2: the end and `c`")
+        );
+        assert_eq!(
+            difference("a\n", "a").as_deref(),
+            Some("in the last newline")
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! The table of all scenarios. Data only; how one runs is [`crate::scenario`].
+//!
+//! To add one, add a line: a name, the boot arguments, and whatever differs from four CPUs of the
+//! best model. `passes` and `fails` say what must come of it.
+
+use anyhow::Result;
+
+use crate::dtb::Node;
+use crate::machine::Machine;
+use crate::scenario::{Scenario, Tree};
+use crate::shim::Blob;
+
+/// What a boot that has nothing else to do runs.
+const SELFTEST: &str = "run=selftest";
+
+/// All of them, in the order in which they run.
+pub fn all() -> Vec<Scenario> {
+    [boots(), refuses(), broken_trees(), incomplete_trees()].concat()
+}
+
+fn machine() -> Machine {
+    Machine::default()
+}
+
+fn boot(name: &str, machine: Machine) -> Scenario {
+    Scenario::passes(format!("boot/{name}"), SELFTEST).on(machine)
+}
+
+/// Everything that can differ between one machine and the next.
+fn boots() -> Vec<Scenario> {
+    vec![
+        boot("cpus-1", machine().cpus(1)),
+        boot("cpus-2", machine().cpus(2)),
+        boot("cpus-4", machine().cpus(4)),
+        boot("cpus-8", machine().cpus(8)),
+        boot("cpus-64", machine().cpus(64)),
+        boot("cortex-a53", machine().cpu("cortex-a53")),
+        boot("cortex-a57", machine().cpu("cortex-a57")),
+        boot("cortex-a72", machine().cpu("cortex-a72")),
+        boot("cortex-a76", machine().cpu("cortex-a76")),
+        boot("neoverse-n1", machine().cpu("neoverse-n1")),
+        boot("el2", machine().el2()),
+        boot("secure", machine().secure()),
+        boot("el2-secure", machine().el2().secure()),
+        boot("memory-64-mib", machine().memory_mib(64)),
+        boot("memory-8-gib", machine().memory_mib(8 << 10)),
+        boot("exact", machine().cpus(1).exact()).twice_identical(),
+        boot(
+            "exact-cortex-a57",
+            machine().cpus(1).cpu("cortex-a57").exact(),
+        )
+        .twice_identical(),
+    ]
+}
+
+/// Requests and machines that must be refused by name.
+fn refuses() -> Vec<Scenario> {
+    let refuse = |name, bootargs, why| Scenario::fails(format!("refuse/{name}"), bootargs, why);
+    vec![
+        refuse("unknown-argument", "frobnicate=1", "frobnicate"),
+        refuse("unknown-workload", "run=frobnicate", "frobnicate"),
+        refuse("bad-number", "seed=zz run=selftest", "zz"),
+        refuse("gic-version-2", SELFTEST, "GIC").on(machine().gic_version(2)),
+    ]
+}
+
+/// Bytes that are no device tree. QEMU would not take them.
+fn broken_trees() -> Vec<Scenario> {
+    let broken = |name, why, damage| {
+        Scenario::fails(format!("tree/{name}"), SELFTEST, why)
+            .needs("device tree")
+            .tree(Tree::Broken(damage))
+    };
+    vec![
+        broken("none", "x0 = 0", |_| Blob::Nothing),
+        broken("misaligned", "aligned", Blob::Misaligned),
+        broken("bad-magic", "0xd00dfeed", |mut blob| {
+            blob[0] ^= 0xff;
+            Blob::Bytes(blob)
+        }),
+        broken("huge-size", "bytes", |mut blob| {
+            blob[4..8].fill(0xff);
+            Blob::Bytes(blob)
+        }),
+        broken("truncated", "structure block", |mut blob| {
+            // Its own size says so, too: the structure block no longer fits.
+            blob.truncate(blob.len() / 2);
+            let size = blob.len() as u32;
+            blob[4..8].copy_from_slice(&size.to_be_bytes());
+            Blob::Bytes(blob)
+        }),
+        broken("cut-off", "device tree", |mut blob| {
+            blob.truncate(blob.len() / 2);
+            Blob::Bytes(blob)
+        }),
+        broken("bad-token", "offset", |mut blob| {
+            // In the middle of the structure, where tokens, lengths and values stand.
+            let middle = (blob.len() / 3).next_multiple_of(4);
+            blob[middle..middle + 64].fill(0xff);
+            Blob::Bytes(blob)
+        }),
+        broken("header-only", "device tree", |mut blob| {
+            blob.truncate(40);
+            Blob::Bytes(blob)
+        }),
+    ]
+}
+
+/// Device trees that say less, or more, than the machine has.
+fn incomplete_trees() -> Vec<Scenario> {
+    let without = |name, why, change: fn(&mut Node) -> Result<()>| {
+        Scenario::fails(format!("tree/without-{name}"), SELFTEST, why).tree(Tree::Shimmed(change))
+    };
+    vec![
+        // The way itself changes nothing.
+        Scenario::passes("tree/whole-through-the-shim", SELFTEST).tree(Tree::Shimmed(|_| Ok(()))),
+        without("gic", "arm,gic-v3", |root| {
+            root.rename_compatible("arm,gic-v3", "none,none")
+        }),
+        without("timer", "timer", |root| root.remove("timer")),
+        without("memory", "memory", |root| root.remove("memory")),
+        without("cpus", "CPU", |root| root.remove("cpus")),
+        Scenario::passes("tree/a-cpu-that-never-comes-up", SELFTEST)
+            .on(machine().cpus(2))
+            .tree(Tree::Changed(|root| root.add_cpu(7))),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_have_a_group() {
+        let mut names: Vec<String> = all().into_iter().map(|scenario| scenario.name).collect();
+        assert!(names.iter().all(|name| name.split('/').count() == 2));
+        let count = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

@@ -1,0 +1,151 @@
+//! Time: the counter, and each CPU's one-shot timer for the scheduler.
+//!
+//! The EL1 virtual timer is the scheduler's: it is set to the earliest of the quantum's end and the
+//! first sleeper, and off when there is neither, so that an idle CPU sleeps. The EL1 physical timer is
+//! free for NMIs.
+
+use crate::irq::Interrupt;
+use crate::smp::{self, Cpu};
+use crate::thread;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::time::Duration;
+use cpu::cell::NoSteps;
+use cpu::hw::sysreg;
+use drivers::timer::{Frequency, Physical, Ticks, Timer, Virtual};
+use sched::Resched;
+use spin::Once;
+
+static FREQUENCY: Once<Frequency> = Once::new();
+
+/// A CPU's timer, what it was set to, and how late it has been.
+pub(crate) struct Clock {
+    /// What the timer is set to, in ticks; `u64::MAX` when it is off.
+    armed: AtomicU64,
+    /// Timer interrupts handled.
+    pub(crate) ticks_taken: AtomicU64,
+    /// How late the latest of them was, in ticks.
+    pub(crate) worst_late: AtomicU64,
+}
+
+/// Reads the counter's frequency. Once, by the boot CPU.
+///
+/// # Errors
+/// The driver's: firmware left `CNTFRQ_EL0` at zero.
+pub(crate) fn init() -> Result<(), drivers::timer::TimerError> {
+    let timer = Timer::new(Virtual)?;
+    FREQUENCY.call_once(|| timer.frequency());
+    Ok(())
+}
+
+/// The counter's frequency.
+pub(crate) fn frequency() -> Frequency {
+    match FREQUENCY.get() {
+        Some(frequency) => *frequency,
+        None => panic!("the clock was asked before it was set up"),
+    }
+}
+
+/// Now, in ticks. Any context.
+#[inline(always)]
+pub(crate) fn now() -> u64 {
+    sysreg::counter()
+}
+
+/// `duration` in ticks, rounded up.
+pub(crate) fn ticks(duration: Duration) -> u64 {
+    frequency().ticks_from_duration(duration).0
+}
+
+/// `ticks` in microseconds, rounded down.
+pub(crate) fn micros(ticks: u64) -> u64 {
+    frequency().nanoseconds(Ticks(ticks)) / 1000
+}
+
+/// `ticks` in nanoseconds, rounded down.
+pub(crate) fn nanos(ticks: u64) -> u64 {
+    frequency().nanoseconds(Ticks(ticks))
+}
+
+/// This CPU's timer for the scheduler. For who is not migrated.
+fn scheduler_timer() -> Option<Timer<Virtual>> {
+    // `Timer::new` would disarm it.
+    static TIMER: Once<Timer<Virtual>> = Once::new();
+    TIMER.try_call_once(|| Timer::new(Virtual)).ok().copied()
+}
+
+/// This CPU's free timer, disarmed. For who is not migrated.
+pub(crate) fn free_timer() -> Option<Timer<Physical>> {
+    static TIMER: Once<Timer<Physical>> = Once::new();
+    TIMER.try_call_once(|| Timer::new(Physical)).ok().copied()
+}
+
+impl Clock {
+    /// Off.
+    pub(crate) const fn new() -> Self {
+        Self {
+            armed: AtomicU64::new(u64::MAX),
+            ticks_taken: AtomicU64::new(0),
+            worst_late: AtomicU64::new(0),
+        }
+    }
+
+    /// `duration` in ticks, rounded up.
+    pub(crate) fn ticks(&self, duration: Duration) -> u64 {
+        ticks(duration)
+    }
+
+    /// Sets this CPU's timer to `deadline`, or off. `NoIrq`, on the clock's own CPU.
+    #[inline]
+    pub(crate) fn arm(&self, deadline: Option<u64>) {
+        let deadline = deadline.unwrap_or(u64::MAX);
+        if self.armed.load(Relaxed) == deadline {
+            return;
+        }
+        self.armed.store(deadline, Relaxed);
+        if let Some(timer) = scheduler_timer() {
+            if deadline == u64::MAX {
+                timer.disarm();
+            } else {
+                timer.arm_at(Ticks(deadline));
+            }
+        }
+    }
+}
+
+/// The scheduler's timer interrupt.
+pub(crate) fn on_timer(interrupt: &Interrupt<'_>) {
+    let clock = &interrupt.cpu.clock;
+    let due = clock.armed.load(Relaxed);
+    let late = interrupt.frame.when.saturating_sub(due);
+    clock.ticks_taken.fetch_add(1, Relaxed);
+    if due != u64::MAX && late > clock.worst_late.load(Relaxed) {
+        clock.worst_late.store(late, Relaxed);
+    }
+    // The line is high until it is armed anew or off; `look` arms it, unless nothing is due.
+    clock.armed.store(0, Relaxed);
+    look(interrupt.cpu);
+}
+
+/// Another CPU, or this one, asks to look at the queues.
+pub(crate) fn on_reschedule(interrupt: &Interrupt<'_>) {
+    look(interrupt.cpu);
+}
+
+/// Lets time pass in this CPU's queues. `NoIrq`, on this CPU.
+fn look(cpu: &'static Cpu) {
+    let mut queue = cpu.queue.lock();
+    let verdict = queue.on_timer(&thread::TABLE, now());
+    let deadline = queue.next_deadline_ticks();
+    cpu.load.store(queue.load(), Relaxed);
+    drop(queue);
+    if verdict == Resched::Needed {
+        smp::this_thread_core()
+            .preempt
+            .set_need_resched::<NoSteps>();
+        // The quantum's end has been seen; the pick that follows arms the timer for the next.
+        cpu.clock.arm(None);
+    } else {
+        cpu.clock.arm(deadline);
+    }
+    thread::call_thief(cpu);
+}

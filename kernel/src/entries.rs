@@ -1,0 +1,56 @@
+//! The kernel's side of the entry layer: what is done with what comes in.
+
+use crate::thread;
+use crate::{fault, irq, panic};
+use abi::path::Path;
+use cpu::context::{Cx, Error, Inherited, NoNmi, Switchable};
+use cpu::machine::Machine;
+use entry::frame::Frame;
+use entry::{ExitLooks, Fatal, Kernel, Syndrome};
+
+/// This kernel.
+pub(crate) enum Petrel {}
+
+entry::vectors!(Petrel);
+
+impl<M: Machine> Kernel<M> for Petrel {
+    #[inline(always)]
+    fn interrupt(intid: u32, frame: &Frame, cx: &Cx<M, Inherited>) {
+        irq::dispatch(intid, frame, cx);
+    }
+
+    #[inline(always)]
+    fn nmi(intid: u32, frame: &Frame, cx: &Cx<M, NoNmi>) {
+        irq::dispatch(intid, frame, cx);
+    }
+
+    fn fault(frame: &mut Frame, syndrome: Syndrome, exit: Option<ExitLooks<'_>>) {
+        fault::handle(frame, syndrome, exit.as_ref());
+    }
+
+    #[inline(always)]
+    fn fixup(frame: &mut Frame) -> bool {
+        fault::fixup(frame)
+    }
+
+    fn serror(frame: &Frame, syndrome: Syndrome, _: &Cx<M, Error>) {
+        panic::with_frame(frame, format_args!("SError, ESR {:#x}", syndrome.esr))
+    }
+
+    fn debug(frame: &mut Frame, syndrome: Syndrome) {
+        panic::with_frame(
+            frame,
+            format_args!("debug exception, ESR {:#x}", syndrome.esr),
+        )
+    }
+
+    #[inline(always)]
+    fn preempt(legal: Switchable<'_>, path: Path) {
+        thread::preempt(legal, path);
+    }
+
+    #[cold]
+    fn fatal(frame: &Frame, why: Fatal) -> ! {
+        panic::fatal(frame, why)
+    }
+}

@@ -1,0 +1,24 @@
+//! Threads of the kernel: making, ending, waiting, and the scheduler around `sched`'s policy.
+//!
+//! - `table`: threads by number, and their lives.
+//! - `schedule`: leaving a CPU, the switch, and what the next thread does first.
+//! - `wake`: wake-ups from any context but NMI, and balancing.
+//! - `idle`: what runs when nobody is ready.
+//!
+//! The rules of the queues' locks are the policy's (`sched`'s documentation): a queue's lock is kept
+//! across the switch and released by who comes.
+
+mod idle;
+mod schedule;
+mod table;
+mod wake;
+
+pub(crate) use idle::enter as enter_idle;
+pub(crate) use schedule::{
+    exit, preempt, relax, sleep, sleep_until, wait_until, wait_until_or, yield_now,
+};
+pub(crate) use table::{
+    BOOT, JoinHandle, MAX_THREADS, SpawnError, Spec, TABLE, Thread, current, new_idle,
+    publish_boot, spawn,
+};
+pub(crate) use wake::{call_thief, wake, wake_on_exit};

@@ -1,0 +1,222 @@
+//! Leaving a CPU, the switch, and what the next thread does first.
+
+use super::table::{TABLE, Thread, current};
+use crate::{clock, control, smp};
+use abi::path::Path;
+use abi::trace::Event;
+use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
+use cpu::cell::NoSteps;
+use cpu::context::Switchable;
+use cpu::counters::Counter;
+use cpu::epoch;
+use cpu::guard::{IrqGuard, Pinned};
+use cpu::hw::{slots, switch, sysreg};
+use sched::{Block, Place};
+
+/// Why a thread leaves its CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leave {
+    /// It was made to.
+    Preempted(Path),
+    /// It lets others go first.
+    Yield,
+    /// Until it is woken.
+    Block,
+    /// Until it is woken, or this tick.
+    SleepUntil(u64),
+    /// For ever.
+    Exit,
+}
+
+/// Takes the running thread off and runs whoever is next; comes back when this thread runs again, or
+/// at once if there was nothing to leave for.
+fn leave(legal: Switchable<'_>, why: Leave) {
+    let cpu = smp::this(&legal);
+    let me = current();
+    let mut queue = cpu.queue.lock();
+    let now = clock::now();
+    let block = match why {
+        Leave::Preempted(_) => {
+            queue.preempt_current(&TABLE, now);
+            Block::Blocked
+        }
+        Leave::Yield => {
+            queue.yield_current(&TABLE);
+            Block::Blocked
+        }
+        Leave::Block => queue.block_current(&TABLE),
+        Leave::SleepUntil(deadline) => queue.sleep_current_until(&TABLE, deadline),
+        Leave::Exit => {
+            queue.exit_current(&TABLE);
+            Block::Blocked
+        }
+    };
+    if block != Block::Blocked {
+        if !me.core.preempt.need_resched::<NoSteps>() {
+            return;
+        }
+        // It need not wait, but somebody else is to run first.
+        queue.preempt_current(&TABLE, now);
+    }
+    me.core.preempt.clear_need_resched::<NoSteps>();
+    let next = match queue.pick(&TABLE, now) {
+        Some(id) => TABLE.get(id),
+        None => cpu.idle,
+    };
+    cpu.clock.arm(queue.next_deadline_ticks());
+    cpu.load.store(queue.load(), Relaxed);
+    if core::ptr::eq(next, me) {
+        return;
+    }
+
+    let turn = now - me.since_ticks.load(Relaxed);
+    me.ran_ticks
+        .store(me.ran_ticks.load(Relaxed) + turn, Relaxed);
+    next.since_ticks.store(now, Relaxed);
+    next.core.set_cpu(cpu.percpu());
+    cpu.previous
+        .store(core::ptr::from_ref(me).cast_mut(), Relaxed);
+    // The queue's lock is kept across the switch; `arrive` releases it.
+    core::mem::forget(queue);
+
+    epoch::pass(&legal);
+    let percpu = cpu.percpu();
+    percpu.counters.count(Counter::Switches);
+    let path = match why {
+        Leave::Preempted(path) => path,
+        _ => Path::Thread,
+    };
+    let (from, to) = (me.core.id(), u64::from(next.core.id()));
+    percpu.trace.write(
+        sysreg::counter_loose(),
+        Event::Switch,
+        cpu.index(),
+        from,
+        to,
+        path as u64,
+    );
+    // SAFETY: the scheduler picked `next`, which runs nowhere and was prepared or left by a switch.
+    unsafe { switch::switch(&next.core, legal) };
+    arrive();
+}
+
+/// What a thread does first when it runs again, or for the first time. `NoIrq`, the queue's lock held.
+fn arrive() {
+    // SAFETY: this is the legal switch state: the switch was checked.
+    let legal = unsafe { Switchable::assume() };
+    let cpu = smp::this(&legal);
+    let previous = cpu.previous.load(Relaxed);
+    // SAFETY: who switched here stored itself, and lives at least until the lock is released.
+    let previous: &'static Thread = unsafe { &*previous };
+    let ended = previous.links.place() == Place::Gone;
+    // SAFETY: the previous thread took the lock and left it to us.
+    unsafe { cpu.queue.force_unlock() };
+    if ended {
+        // SAFETY: it has left the scheduler, and we are not on its stack.
+        unsafe { previous.reap() };
+    }
+}
+
+/// The first function of every thread. In: `NoIrq`, on its stack.
+pub(super) extern "C" fn first(thread: u64) -> ! {
+    arrive();
+    slots::irq_on();
+    // SAFETY: `make` passed the thread's own address.
+    let thread = unsafe { &*(thread as *const Thread) };
+    thread.run();
+    exit()
+}
+
+/// Leaves, from `Process`.
+fn leave_from_process(why: Leave) {
+    let _irqs = IrqGuard::new();
+    // SAFETY: from `Process`, the guard makes it exactly `NoIrq`, on the thread's own stack; the
+    // switch checks that.
+    leave(unsafe { Switchable::assume() }, why);
+}
+
+/// Preempts the running thread if somebody else is to run. From the exit of `path`.
+pub(crate) fn preempt(legal: Switchable<'_>, path: Path) {
+    control::check_ledger(smp::this(&legal));
+    leave(legal, Leave::Preempted(path));
+}
+
+/// A switch became permitted outside any exit path: `cpu`'s guards call this.
+#[unsafe(no_mangle)]
+fn petrel_preempt_wanted() {
+    preempt_or_remind();
+}
+
+/// Preempts now, or, with ordinary interrupts held, has an interrupt do so as soon as it can come.
+pub(super) fn preempt_or_remind() {
+    let thread = current();
+    if slots::irqs_held() {
+        super::wake::remind();
+        return;
+    }
+    let irqs = IrqGuard::new();
+    while thread.core.preempt.wants_switch::<NoSteps>() {
+        irqs.cpu().counters.preempted(Path::Thread);
+        // SAFETY: as in `leave_from_process`.
+        preempt(unsafe { Switchable::assume() }, Path::Thread);
+    }
+}
+
+/// Lets others of this level run first. `Process`.
+pub(crate) fn yield_now() {
+    leave_from_process(Leave::Yield);
+}
+
+/// Lets time pass while waiting for other CPUs: yields where that is possible.
+pub(crate) fn relax() {
+    let thread = current();
+    let is_idle = smp::try_this().is_none_or(|cpu| core::ptr::eq(cpu.idle, thread));
+    if !is_idle && !slots::irqs_held() {
+        yield_now();
+    }
+    smp::spin();
+}
+
+/// Waits until `condition` holds; whoever makes it true wakes this thread. `Process`.
+pub(crate) fn wait_until(condition: impl Fn() -> bool) {
+    let state = current().links.state();
+    loop {
+        state.prepare_to_block();
+        if condition() {
+            return;
+        }
+        leave_from_process(Leave::Block);
+    }
+}
+
+/// Waits until `condition` holds or the counter reaches `deadline` (ticks); whether it holds. `Process`.
+pub(crate) fn wait_until_or(deadline: u64, condition: impl Fn() -> bool) -> bool {
+    let state = current().links.state();
+    loop {
+        state.prepare_to_block();
+        if condition() {
+            return true;
+        }
+        if clock::now() >= deadline {
+            return false;
+        }
+        leave_from_process(Leave::SleepUntil(deadline));
+    }
+}
+
+/// Sleeps until the counter reaches `deadline`, in ticks. `Process`.
+pub(crate) fn sleep_until(deadline: u64) {
+    wait_until_or(deadline, || false);
+}
+
+/// Sleeps for at least `duration`. `Process`.
+pub(crate) fn sleep(duration: Duration) {
+    sleep_until(clock::now() + clock::ticks(duration));
+}
+
+/// Ends the running thread. `Process`.
+pub(crate) fn exit() -> ! {
+    leave_from_process(Leave::Exit);
+    unreachable!("a thread that has ended ran again")
+}

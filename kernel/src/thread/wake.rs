@@ -1,0 +1,195 @@
+//! Wake-ups, from any context but NMI, and balancing between CPUs.
+
+use super::table::{TABLE, Thread};
+use crate::irq::{self, Sgi, To};
+use crate::smp::{self, Cpu};
+use abi::trace::Event;
+use core::sync::atomic::Ordering::Relaxed;
+use cpu::cell::NoSteps;
+use cpu::counters::Counter;
+use cpu::guard::{IrqGuard, Pinned};
+use cpu::hw::{local, sysreg};
+use cpu::plant::{Plant, planted};
+use entry::ExitLooks;
+use sched::{CpuId, Removed, Resched, Wake, balance};
+use spin::mutex::SpinMutexGuard;
+
+/// Wakes `thread`, and preempts for it on the spot if that is due and permitted; otherwise the exit
+/// of the interrupt handler, `preempt_enable` or a self-SGI will. Any context but NMI.
+///
+/// What the caller wrote before is visible to the thread when it runs.
+pub(crate) fn wake(thread: &'static Thread) {
+    if enqueue_woken(thread) {
+        look_soon();
+    }
+}
+
+/// Wakes `thread`; the exit of the fault being handled preempts for it.
+pub(crate) fn wake_on_exit(thread: &'static Thread, _: &ExitLooks<'_>) {
+    let _ = enqueue_woken(thread);
+}
+
+/// Lets a new thread run; false if it may run nowhere.
+pub(super) fn start(thread: &'static Thread) -> bool {
+    let irqs = IrqGuard::new();
+    let here = smp::this(&irqs);
+    let Some(target) = choose(thread, here.id()) else {
+        return false;
+    };
+    let queue = target.queue.lock();
+    let now_due = enqueue(queue, target, here, thread, Queue::enqueue);
+    drop(irqs);
+    if now_due {
+        look_soon();
+    }
+    true
+}
+
+type Queue = sched::Cpu;
+
+/// Brings a blocked thread to a run queue. Gives whether this CPU is to switch.
+fn enqueue_woken(thread: &'static Thread) -> bool {
+    if local::thread().preempt.in_nmi::<NoSteps>() {
+        panic!("a wake-up was made in an NMI handler; it must be deferred");
+    }
+    if thread.links.state().wake() != Wake::Claimed {
+        return false;
+    }
+    let irqs = IrqGuard::new();
+    let here = smp::this(&irqs);
+    // The thread may be in the middle of its switch, or asleep, on the CPU it ran on last.
+    let (last, mut queue) = loop {
+        let id = thread.links.cpu();
+        let Some(last) = smp::get(id.index()) else {
+            panic!("a thread's CPU {id} is not there");
+        };
+        let queue = last.queue.lock();
+        if thread.links.cpu() == id {
+            break (last, queue);
+        }
+    };
+    let target = choose(thread, last.id()).unwrap_or(last);
+    if core::ptr::eq(target, last) {
+        return enqueue(queue, target, here, thread, Queue::enqueue_woken);
+    }
+    // It is ours now, whether it slept or not.
+    let (Removed::Taken | Removed::Elsewhere) = queue.cancel_sleep(&TABLE, thread.id());
+    drop(queue);
+    enqueue(target.queue.lock(), target, here, thread, Queue::enqueue)
+}
+
+/// Enqueues on `target`, whose lock is held, and tells it. Gives whether this CPU is to switch.
+fn enqueue(
+    mut queue: SpinMutexGuard<'_, Queue>,
+    target: &'static Cpu,
+    here: &'static Cpu,
+    thread: &'static Thread,
+    how: fn(&mut Queue, &super::table::Table, sched::TaskId) -> Resched,
+) -> bool {
+    let verdict = how(&mut queue, &TABLE, thread.id());
+    target.load.store(queue.load(), Relaxed);
+    let deadline = queue.next_deadline_ticks();
+    drop(queue);
+    let percpu = here.percpu();
+    percpu.trace.write(
+        sysreg::counter_loose(),
+        Event::Wake,
+        here.index(),
+        local::thread().id(),
+        u64::from(thread.id().0),
+        target.index() as u64,
+    );
+    if verdict == Resched::NotNeeded {
+        return false;
+    }
+    if !core::ptr::eq(target, here) {
+        irq::send(Sgi::Reschedule, To::Cpu(target.percpu()));
+        return false;
+    }
+    if verdict == Resched::Rearm {
+        here.clock.arm(deadline);
+        return false;
+    }
+    local::thread().preempt.set_need_resched::<NoSteps>();
+    true
+}
+
+/// A wake-up has set need_resched on this CPU: sees to it that somebody looks.
+fn look_soon() {
+    let preempt = &local::thread().preempt;
+    if preempt.wants_switch::<NoSteps>() {
+        // Nothing else will look: no exit path is open (the count would say so) and no guard.
+        super::schedule::preempt_or_remind();
+    }
+}
+
+/// Ordinary interrupts are held, and no exit path will look: an interrupt to ourselves will, as soon
+/// as they are let in.
+pub(super) fn remind() {
+    if planted(Plant::ForgetSelfSgi) {
+        return;
+    }
+    let irqs = IrqGuard::new();
+    let cpu = irqs.cpu();
+    cpu.counters.count(Counter::SelfSgis);
+    irq::send(Sgi::Reschedule, To::Cpu(cpu));
+}
+
+/// Where `thread` is to run: where it ran last, if that is free or not much fuller than the best.
+fn choose(thread: &Thread, last: CpuId) -> Option<&'static Cpu> {
+    if let Some(cpu) = smp::get(last.index())
+        && cpu.load.load(Relaxed) == 0
+        && thread.links.allows(last)
+    {
+        return Some(cpu);
+    }
+    let chosen = balance::place(loads(), thread.links.allowed(), last)?;
+    smp::get(chosen.index())
+}
+
+fn loads() -> impl Iterator<Item = (CpuId, u32)> {
+    smp::all().map(|cpu| (cpu.id(), cpu.load.load(Relaxed)))
+}
+
+/// Takes a thread from the fullest CPU, if it has two more; whether one came. For an idle CPU, in
+/// `NoIrq`.
+pub(super) fn steal(cpu: &'static Cpu) -> bool {
+    let Some(victim) = balance::steal_from(loads(), cpu.id()) else {
+        return false;
+    };
+    let Some(victim) = smp::get(victim.index()) else {
+        return false;
+    };
+    let taken = {
+        let Some(mut queue) = victim.queue.try_lock() else {
+            return false;
+        };
+        let taken = queue.take_for(&TABLE, cpu.id());
+        victim.load.store(queue.load(), Relaxed);
+        taken
+    };
+    let Some(id) = taken else {
+        return false;
+    };
+    let mut queue = cpu.queue.lock();
+    let verdict = queue.enqueue(&TABLE, id);
+    cpu.load.store(queue.load(), Relaxed);
+    drop(queue);
+    if verdict == Resched::Needed {
+        local::thread().preempt.set_need_resched::<NoSteps>();
+    }
+    true
+}
+
+/// If this CPU has work for two and another has none, has that one come and take some. `NoIrq`.
+pub(crate) fn call_thief(cpu: &'static Cpu) {
+    if cpu.load.load(Relaxed) < 2 {
+        return;
+    }
+    if let Some(thief) = balance::wake_thief(loads(), cpu.id())
+        && let Some(thief) = smp::get(thief.index())
+        && thief.load.load(Relaxed) == 0
+    {
+        irq::send(Sgi::Reschedule, To::Cpu(thief.percpu()));
+    }
+}
