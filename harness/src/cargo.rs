@@ -53,3 +53,22 @@ pub fn build_kernel(workspace: &Workspace, build: Build) -> Result<PathBuf> {
     );
     Ok(target.join(TARGET).join("release").join(KERNEL))
 }
+
+/// Builds the functions that the binary checker reads (`cpu/examples/masked_store.rs`), and returns
+/// the library that they are in.
+///
+/// # Errors
+/// As for [`build_kernel`].
+pub fn build_probe(workspace: &Workspace) -> Result<PathBuf> {
+    let target = workspace.target(Build::Normal);
+    let mut command = cargo(workspace);
+    command.args(["build", "--release", "--package", "petrel-cpu"]);
+    command.args(["--example", "masked_store", "--target", TARGET]);
+    command.arg("--target-dir").arg(&target);
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    ensure!(status.success(), "the probe does not build ({status})");
+    let examples = target.join(TARGET).join("release").join("examples");
+    Ok(examples.join("libmasked_store.a"))
+}

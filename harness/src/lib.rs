@@ -19,6 +19,7 @@
 //! | [`dtb`], [`guest`], [`shim`] | device trees and tiny guests, made to order |
 //! | [`lab`] | QEMU and freshly built kernels, ready for use |
 //! | [`scenario`], [`scenarios`] | one run with what it must show; the table of all of them |
+//! | [`binary`] | what must hold in the instructions of the linked kernel |
 //! | [`trials`], [`judge`] | the scenarios, and the judge's own tests, as tests |
 //! | [`mod@bench`] | instruction counts beside goals and peers |
 //! | [`suite`], [`junit`] | everything `petrel test` does, and its report for other programs |
@@ -26,6 +27,7 @@
 //! The program `petrel` is the hand on all this; `make` only calls it.
 
 pub mod bench;
+pub mod binary;
 pub mod cargo;
 pub mod dtb;
 pub mod guest;

@@ -1,4 +1,4 @@
-//! The scenarios, and the judge's own tests, as tests.
+//! The scenarios, the binary checker, and the judge's own tests, as tests.
 //!
 //! Run as Cargo runs tests: `petrel scenarios [filter] [--list] [--exact] [--skip …]`, or
 //! `cargo test -p petrel-harness --test scenarios -- [the same]`. Two at a time at most, since
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
 use crate::lab::Lab;
-use crate::{judge, scenarios};
+use crate::{binary, judge, scenarios};
 
 /// How many QEMUs run at the same time.
 const AT_A_TIME: usize = 2;
@@ -30,6 +30,12 @@ fn trials(lab: &Arc<Lab>) -> Vec<Trial> {
         let lab = Arc::clone(lab);
         trials.push(Trial::test(format!("judge/{}", case.name), move || {
             case.run(&lab).map_err(|error| failed(&error))
+        }));
+    }
+    for check in binary::checks() {
+        let lab = Arc::clone(lab);
+        trials.push(Trial::test(check.name, move || {
+            (check.run)(&lab).map_err(|error| failed(&error))
         }));
     }
     for scenario in scenarios::all() {

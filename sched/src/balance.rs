@@ -4,19 +4,32 @@
 //! ([`Cpu::load`](crate::Cpu::load)). They are read without locks, so they may be old; the
 //! functions are pure, and a decision made on old numbers is corrected by the next one.
 //!
-//! Two rules with a gap between them keep tasks where they are warm, and keep them from travelling
-//! back and forth:
+//! # No task waits while a CPU that it may use is idle
 //!
-//! - A woken task returns to its last CPU unless that has **two** tasks more than the least loaded
-//!   one ([`place`]). So a short hand-over (wake another, then block) stays on one CPU, without an
-//!   interrupt to a second.
-//! - A CPU takes a task from one that has at least **two** more ([`steal_from`]). Afterwards the
-//!   difference is smaller than it was and not negative, so no decision ever answers the last one
-//!   by its reverse.
+//! An idle CPU has no timer running and sleeps until it is told, so it is the others who must think
+//! of it. Three habits of the kernel are enough, because there are three ways to begin to wait:
 //!
-//! An idle CPU has no timer running and cannot notice that it should steal. A busy one has a tick,
-//! at the end of each quantum while others wait: it asks [`wake_thief`] whom to send an SGI to. So
-//! what `place` left unequal lasts one quantum.
+//! - A task is new or woken. [`place`] prefers an idle CPU to a busy one.
+//! - A timer has woken it where it slept; or it ran and made room, by preemption or a yield. A CPU
+//!   that has called [`on_timer`](crate::Cpu::on_timer), or has *finished the switch* away from a
+//!   task that is still ready, asks [`push_to`] if somebody is ready, and gives tasks away as long
+//!   as that names a CPU.
+//! - It waits already when another CPU runs out of work. That one asks [`steal_from`] before it
+//!   goes idle, and again without a victim that had nothing it may take.
+//!
+//! `tests/simulation.rs` keeps these habits and checks the promise after every event. A waker that
+//! is about to block may skip `place` and enqueue the task on its own CPU, or hand the CPU over to
+//! it.
+//!
+//! # No task travels back and forth
+//!
+//! Between busy CPUs there is a gap: a woken task returns to its last CPU unless that has **two**
+//! tasks more than the least loaded, and a task is taken only from a CPU that has at least two
+//! more. Afterwards the difference is smaller than it was and not negative, so no decision is
+//! answered by its reverse.
+//!
+//! Levels play no part in it: strict priority is each CPU's own. Who waits below a busy CPU's
+//! current task may see a lower level run on another.
 
 use crate::cpu_set::{CpuId, CpuSet};
 
@@ -25,7 +38,7 @@ const IMBALANCE: u32 = 2;
 
 /// The CPU for a task that may run on `allowed` and was last on `last` (for a new one: where its
 /// creator runs). `None` if no CPU in `loads` is allowed. `loads` has each CPU that is up, once; of
-/// equals the first.
+/// equals the first; but the last if that is idle, or nobody is and it has at most one task more.
 pub fn place(
     loads: impl IntoIterator<Item = (CpuId, u32)>,
     allowed: CpuSet,
@@ -45,9 +58,14 @@ pub fn place(
         }
     }
     let (cpu, least_load) = least?;
-    match last_load {
-        Some(load) if load - least_load < IMBALANCE => Some(last),
-        _ => Some(cpu),
+    let most_load = match least_load {
+        0 => 0,
+        busy => busy.saturating_add(IMBALANCE - 1),
+    };
+    if last_load.is_some_and(|load| load <= most_load) {
+        Some(last)
+    } else {
+        Some(cpu)
     }
 }
 
@@ -63,11 +81,19 @@ pub fn steal_from(loads: impl IntoIterator<Item = (CpuId, u32)>, me: CpuId) -> O
     )
 }
 
-/// The CPU that should be told to take a task from `me`: the least loaded, if [`steal_from`] would
-/// let it. Of equals the first after `me`.
-pub fn wake_thief(loads: impl IntoIterator<Item = (CpuId, u32)>, me: CpuId) -> Option<CpuId> {
+/// The CPU that `me` should give a task to: the least loaded of those that `me` has a task for
+/// ([`RunQueue::movable_to`](crate::RunQueue::movable_to)), if it has enough less. Of equals the
+/// first after `me`.
+pub fn push_to(
+    loads: impl IntoIterator<Item = (CpuId, u32)>,
+    me: CpuId,
+    movable_to: CpuSet,
+) -> Option<CpuId> {
+    let candidates = movable_to.with(me);
     extreme(
-        loads,
+        loads
+            .into_iter()
+            .filter(|&(cpu, _)| candidates.contains(cpu)),
         me,
         |other, best| other < best,
         |mine, idlest| mine >= idlest.saturating_add(IMBALANCE),
@@ -120,9 +146,11 @@ mod tests {
     }
 
     #[test]
-    fn a_woken_task_stays_unless_two_behind() {
-        assert_eq!(place(loads(&[0, 1]), CpuSet::ALL, cpu(1)), Some(cpu(1)));
-        assert_eq!(place(loads(&[0, 2]), CpuSet::ALL, cpu(1)), Some(cpu(0)));
+    fn a_woken_task_stays_unless_two_behind_or_another_is_idle() {
+        assert_eq!(place(loads(&[1, 2]), CpuSet::ALL, cpu(1)), Some(cpu(1)));
+        assert_eq!(place(loads(&[1, 3]), CpuSet::ALL, cpu(1)), Some(cpu(0)));
+        assert_eq!(place(loads(&[0, 1]), CpuSet::ALL, cpu(1)), Some(cpu(0)));
+        assert_eq!(place(loads(&[0, 0]), CpuSet::ALL, cpu(1)), Some(cpu(1)));
         assert_eq!(place(loads(&[3, 3, 3]), CpuSet::ALL, cpu(2)), Some(cpu(2)));
     }
 
@@ -162,7 +190,9 @@ mod tests {
                 None => prop_assert_eq!(least, None),
                 Some(chosen) => {
                     prop_assert!(set.contains(chosen));
-                    prop_assert!(all[chosen.index()] < least.unwrap() + IMBALANCE);
+                    let (load, least) = (all[chosen.index()], least.unwrap());
+                    prop_assert!(load < least + IMBALANCE);
+                    prop_assert!(load == 0 || least > 0, "an idle CPU was passed over");
                 }
             }
         }
@@ -189,17 +219,24 @@ mod tests {
             prop_assert_eq!((0..all.len()).any(can_steal), most - least >= IMBALANCE);
         }
 
-        /// The two sides agree: whoever is told to steal may, and somebody is told whenever
-        /// somebody may.
+        /// The two sides agree: whoever is given a task might have stolen it, and somebody is given
+        /// one whenever somebody might.
         #[test]
-        fn the_thief_that_is_woken_may_steal(
+        fn a_task_is_pushed_where_it_could_be_stolen(
             all in proptest::collection::vec(0u32..6, 1..8),
             me in 0usize..8,
+            movable: u8,
         ) {
-            match wake_thief(loads(&all), cpu(me)) {
-                Some(thief) => prop_assert!(all[me] >= all[thief.index()] + IMBALANCE),
-                None => for (other, &load) in all.iter().enumerate() {
-                    prop_assert!(me >= all.len() || other == me || all[me] < load + IMBALANCE);
+            let set: CpuSet = (0..8).filter(|bit| movable >> bit & 1 != 0).map(cpu).collect();
+            match push_to(loads(&all), cpu(me), set) {
+                Some(to) => {
+                    prop_assert!(set.contains(to) && to != cpu(me));
+                    prop_assert!(all[me] >= all[to.index()] + IMBALANCE);
+                    let least = loads(&all).filter(|&(cpu, _)| set.contains(cpu)).map(|(_, load)| load);
+                    prop_assert_eq!(Some(all[to.index()]), least.min());
+                }
+                None => for (other, load) in loads(&all).filter(|&(cpu, _)| set.contains(cpu)) {
+                    prop_assert!(me >= all.len() || other == cpu(me) || all[me] < load + IMBALANCE);
                 },
             }
         }

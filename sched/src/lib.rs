@@ -11,9 +11,9 @@
 //! Who is pushed aside by a higher level keeps the place at the front and the rest of the quantum;
 //! who has used the quantum up, yields or wakes goes to the back. A quantum is a promise to the
 //! others, so a task that nobody waits for is never interrupted for it, and an idle CPU programs
-//! its timer for the first sleeper only. Every CPU has its own queues ([`Cpu`]); a task leaves them
-//! by being woken elsewhere ([`balance::place`]), or stolen when another CPU has two tasks less
-//! ([`balance::steal_from`]). Nothing here counts the past: no credits, no decay, no boosts.
+//! its timer for the first sleeper only. Every CPU has its own queues ([`Cpu`]); a task changes to
+//! another CPU's when it is woken and its own is busy, or when the other has two tasks less
+//! ([`balance`]). Nothing here counts the past: no credits, no decay, no boosts.
 //!
 //! # Where things are
 //!

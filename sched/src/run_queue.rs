@@ -6,7 +6,7 @@
 //! operations that happen at every switch. Each operation but [`RunQueue::pop_movable`] is a
 //! handful of loads and stores, however many tasks are ready.
 
-use crate::cpu_set::CpuId;
+use crate::cpu_set::{CpuId, CpuSet};
 use crate::level::{Level, LevelSet};
 use crate::task::{Links, Place, TaskId, Tasks, misplaced};
 
@@ -169,6 +169,14 @@ impl RunQueue {
         Some(id)
     }
 
+    /// The CPUs for which [`pop_movable`](Self::pop_movable) finds a task.
+    pub fn movable_to<T: Tasks + ?Sized>(&self, tasks: &T) -> CpuSet {
+        let front = self.iter(tasks).take(Self::MOVABLE_SCAN);
+        front.fold(CpuSet::EMPTY, |set, id| {
+            set.union(tasks.links(id).allowed())
+        })
+    }
+
     /// The ready tasks in the order in which they would run if nothing changed.
     pub fn iter<'a, T: Tasks + ?Sized>(
         &'a self,
@@ -216,7 +224,6 @@ impl Default for RunQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu_set::CpuSet;
     use crate::testing::{Table, level};
     use proptest::prelude::*;
     use std::collections::VecDeque;
@@ -306,6 +313,8 @@ mod tests {
                         let order = model.order();
                         let mut front = order.iter().take(RunQueue::MOVABLE_SCAN);
                         let expected = front.find(|id| tasks.links(**id).allows(cpu)).copied();
+                        let is_movable = queue.movable_to(&tasks).contains(cpu);
+                        prop_assert_eq!(is_movable, expected.is_some());
                         prop_assert_eq!(queue.pop_movable(&tasks, cpu), expected);
                         expected.inspect(|&id| model.remove(id));
                     }

@@ -154,7 +154,7 @@ impl Links {
     }
 
     /// Restricts the task to `allowed`, under the lock of its [`cpu`](Self::cpu). Counts from the
-    /// next enqueue; a task that is not allowed where it is, the caller moves: `Ready` with
+    /// next enqueue; the caller moves the task if it has to: `Ready` with
     /// [`migrate_out`](crate::Cpu::migrate_out), `Running` with
     /// [`evict_current`](crate::Cpu::evict_current) on that CPU, `Sleeping` with a
     /// [`wake`](TaskState::wake), which may always come early.
@@ -280,6 +280,57 @@ mod place_bits {
             SLEEPING => Place::Sleeping,
             GONE => Place::Gone,
             ready => Place::Ready(Level::from_low_bits(ready)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::{Block, Wake};
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_place_survives_its_byte() {
+        let ready = (0..32).map(|number| Place::Ready(Level::new(number).unwrap()));
+        let others = [Place::Nowhere, Place::Running, Place::Sleeping, Place::Gone];
+        for place in ready.chain(others) {
+            assert_eq!(place_bits::decode(place_bits::encode(place)), place);
+        }
+    }
+
+    #[test]
+    fn status_tells_where_and_why() {
+        let links = Links::new(Level::LOWEST, CpuSet::ALL);
+        assert_eq!(links.status(), Status::Moving, "new, and not enqueued yet");
+        links.set_place(Place::Running);
+        assert_eq!(links.status(), Status::Running);
+        assert_eq!(links.state().block(), Block::Blocked);
+        links.set_place(Place::Nowhere);
+        assert_eq!(links.status(), Status::Blocked);
+        links.set_place(Place::Sleeping);
+        assert_eq!(links.status(), Status::Sleeping);
+        assert_eq!(links.state().wake(), Wake::Claimed);
+        assert_eq!(
+            links.status(),
+            Status::Moving,
+            "claimed, and still in the sleep queue"
+        );
+        links.set_place(Place::Ready(Level::LOWEST));
+        assert_eq!(links.status(), Status::Ready);
+        links.set_place(Place::Gone);
+        assert_eq!(links.status(), Status::Dead);
+    }
+
+    proptest! {
+        #[test]
+        fn a_task_is_allowed_where_its_set_says(bits in proptest::array::uniform2(any::<u64>())) {
+            let links = Links::new(Level::LOWEST, CpuSet::EMPTY);
+            links.set_allowed(CpuSet::from_halves(bits));
+            prop_assert_eq!(links.allowed(), CpuSet::from_halves(bits));
+            for cpu in CpuSet::ALL {
+                prop_assert_eq!(links.allows(cpu), links.allowed().contains(cpu));
+            }
         }
     }
 }

@@ -9,9 +9,9 @@ const QUANTUM: u64 = 1000;
 const EQUALS: u8 = 10;
 const NOISE: u8 = 20;
 
-/// For each pair of tasks, how far the difference of their times has ever gone either way. In any
-/// interval, the times the two got differ by at most the sum of both: the difference at its end
-/// minus the one at its start.
+/// For each pair of tasks, the least and the most that the difference of their times has ever been.
+/// What one got more than the other in an interval is the difference at its end minus the one at
+/// its start, so in no interval more than the most minus the least.
 struct Fairness {
     tasks: Vec<TaskId>,
     least: Vec<i64>,
@@ -51,8 +51,8 @@ impl Fairness {
     }
 }
 
-/// Steps the machine to each of its timers, and to `pauses` random times between, and lets `act` do
-/// something at each.
+/// Steps the machine to each of its timers and to random times between, and lets `act` do something
+/// at each.
 fn run(
     machine: &mut Machine,
     random: &mut Random,
@@ -227,6 +227,23 @@ fn a_hand_over_does_not_pass_a_higher_level() {
     assert_eq!(machine.links(caller).status(), sched::Status::Blocked);
 }
 
+/// A hand-over may bring a task from another CPU, once that has switched away from it.
+#[test]
+fn a_hand_over_brings_the_task_to_this_cpu() {
+    let mut machine = Machine::new(2, QUANTUM);
+    let [server, caller] = [1, 0].map(|on| machine.start(level(EQUALS), on));
+    machine.leave(1, |sched, tasks| sched.block_current(tasks));
+    let core = &mut machine.cores[0];
+    assert_eq!(core.sched.block_current(&machine.tasks), Block::Blocked);
+    assert_eq!(machine.tasks.links(server).state().wake(), Wake::Claimed);
+    assert_eq!(
+        core.sched.hand_over(&machine.tasks, server, machine.now),
+        server
+    );
+    machine.check();
+    assert_eq!(machine.links(caller).status(), sched::Status::Blocked);
+}
+
 /// The timer rests while nobody waits for the quantum to end, and starts when somebody comes.
 #[test]
 fn a_task_that_is_alone_is_not_interrupted() {
@@ -260,11 +277,8 @@ fn a_preempted_task_keeps_its_place_and_the_rest_of_its_quantum() {
     let high = machine.start(level(NOISE), 0);
     assert_eq!(machine.current(0), Some(high));
     machine.idle_until(5 * QUANTUM);
-    assert_eq!(
-        machine.cores[0].sched.block_current(&machine.tasks),
-        Block::Blocked
-    );
-    assert_eq!(machine.pick(0), Some(first));
+    machine.leave(0, |sched, tasks| sched.block_current(tasks));
+    assert_eq!(machine.current(0), Some(first));
     assert_eq!(machine.next_timer(), Some(5 * QUANTUM + 700));
     machine.idle_until(5 * QUANTUM + 700);
     assert_eq!(machine.current(0), Some(second));
@@ -367,11 +381,10 @@ fn many_sleepers_due_at_once_wake_in_order() {
     let mut sleepers = Vec::new();
     for _ in 0..100 {
         let id = machine.start(level(EQUALS), 0);
-        let block = machine.cores[0]
-            .sched
-            .sleep_current_until(&machine.tasks, 5 * QUANTUM);
-        assert_eq!(block, Block::Blocked);
-        assert_eq!(machine.pick(0), None);
+        machine.leave(0, |sched, tasks| {
+            sched.sleep_current_until(tasks, 5 * QUANTUM)
+        });
+        assert_eq!(machine.current(0), None);
         sleepers.push(id);
     }
     assert_eq!(machine.next_timer(), Some(5 * QUANTUM));

@@ -62,7 +62,8 @@ global_asm!(
     "petrel_head:",
     "b petrel_primary",
     ".long 0",
-    ".quad 0",
+    // Not at the very start of RAM: there QEMU puts its own first instructions.
+    ".quad 0x200000",
     ".quad __image_size",
     ".quad 0xa",
     ".quad 0, 0, 0",

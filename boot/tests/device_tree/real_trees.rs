@@ -124,6 +124,20 @@ fn a_gic_v2_is_refused_by_name() {
     );
 }
 
+/// In whatever order the tree has its nodes: phandles point forwards, slots come backwards.
+#[test]
+fn order_changes_nothing() {
+    for (name, bytes) in REAL {
+        let mut tree = Node::read(bytes);
+        tree.children.reverse();
+        let copy = tree.blob();
+        let (mut info, mut expected) = (boot_info(&copy).unwrap(), boot_info(bytes).unwrap());
+        info.memory.sort_unstable();
+        expected.memory.sort_unstable();
+        assert_eq!(info, expected, "{name}");
+    }
+}
+
 /// The same tree, written by another writer, with and without NOPs, reads the same.
 #[test]
 fn nops_change_nothing() {
@@ -196,6 +210,8 @@ fn a_node_is_found_by_its_path() {
         "/cpu@0",
         "/cpus/cpu@1",
         "/pl011/cpus",
+        "/intc/cpu@0",
+        "/cpus/its",
     ] {
         assert_eq!(blob.find(nowhere), None, "{nowhere}");
     }

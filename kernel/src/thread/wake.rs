@@ -181,12 +181,14 @@ pub(super) fn steal(cpu: &'static Cpu) -> bool {
     true
 }
 
-/// If this CPU has work for two and another has none, has that one come and take some. `NoIrq`.
+/// If this CPU has work for two and an idle one may have some of it, has that one come and take it.
+/// `NoIrq`, without the queue's lock.
 pub(crate) fn call_thief(cpu: &'static Cpu) {
-    if cpu.load.load(Relaxed) < 2 {
+    if cpu.load.load(Relaxed) < 2 || !smp::all().any(|cpu| cpu.load.load(Relaxed) == 0) {
         return;
     }
-    if let Some(thief) = balance::wake_thief(loads(), cpu.id())
+    let movable = cpu.queue.lock().ready().movable_to(&TABLE);
+    if let Some(thief) = balance::push_to(loads(), cpu.id(), movable)
         && let Some(thief) = smp::get(thief.index())
         && thief.load.load(Relaxed) == 0
     {

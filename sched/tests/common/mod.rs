@@ -5,7 +5,9 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-use sched::{Block, Cpu, CpuId, CpuSet, Level, Links, Place, Resched, TaskId, Tasks, Wake};
+use sched::{
+    Block, Cpu, CpuId, CpuSet, Level, Links, Place, Resched, TaskId, Tasks, Wake, balance,
+};
 
 /// A thread table: nodes in a `Vec`.
 #[derive(Debug)]
@@ -67,6 +69,8 @@ pub(crate) struct Machine {
     /// How long each task has run.
     ran: Vec<u64>,
     pub(crate) switches: u64,
+    /// How often a task was taken to another CPU.
+    pub(crate) moved: u64,
 }
 
 impl Machine {
@@ -81,6 +85,7 @@ impl Machine {
             cores: (0..cpus).map(core).collect(),
             ran: Vec::new(),
             switches: 0,
+            moved: 0,
         }
     }
 
@@ -159,16 +164,48 @@ impl Machine {
             Resched::Needed => {
                 self.cores[on].sched.preempt_current(&self.tasks, self.now);
                 self.pick(on);
+                self.push(on);
             }
         }
     }
 
-    /// What a CPU does when its current task has left.
-    pub(crate) fn pick(&mut self, on: usize) -> Option<TaskId> {
-        let id = self.cores[on].sched.pick(&self.tasks, self.now);
+    /// What a CPU does when its current task has left: the next one, or another CPU's, or nothing.
+    pub(crate) fn pick(&mut self, on: usize) {
         self.switches += 1;
+        if self.cores[on].sched.pick(&self.tasks, self.now).is_none() {
+            self.steal(on);
+        }
         self.program_timer(on);
-        id
+    }
+
+    /// Takes a task from another CPU, if that is called for.
+    pub(crate) fn steal(&mut self, thief: usize) {
+        let mut tried = CpuSet::EMPTY;
+        loop {
+            let loads = self.loads().filter(|&(cpu, _)| !tried.contains(cpu));
+            let Some(victim) = balance::steal_from(loads, cpu(thief)) else {
+                return;
+            };
+            let from = &mut self.cores[victim.index()].sched;
+            if let Some(id) = from.take_for(&self.tasks, cpu(thief)) {
+                self.moved += 1;
+                self.enqueue(id, thief);
+                return;
+            }
+            tried = tried.with(victim);
+        }
+    }
+
+    /// Gives tasks to other CPUs, as long as that is called for.
+    pub(crate) fn push(&mut self, from: usize) {
+        loop {
+            let movable_to = self.cores[from].sched.ready().movable_to(&self.tasks);
+            let to = balance::push_to(self.loads(), cpu(from), movable_to);
+            let Some(to) = to else { return };
+            let id = self.cores[from].sched.take_for(&self.tasks, to).unwrap();
+            self.moved += 1;
+            self.enqueue(id, to.index());
+        }
     }
 
     pub(crate) fn program_timer(&mut self, on: usize) {
@@ -206,6 +243,7 @@ impl Machine {
             self.cores[on].timer = None;
             let resched = self.cores[on].sched.on_timer(&self.tasks, self.now);
             self.obey(on, resched);
+            self.push(on);
             self.program_timer(on);
         }
     }
@@ -261,6 +299,12 @@ impl Machine {
                 due.is_none_or(|at| core.timer.is_some_and(|timer| timer <= at)),
                 "CPU {id}: timer too late"
             );
+        }
+        for idle in self.cores.iter().filter(|core| core.sched.load() == 0) {
+            let id = idle.sched.id();
+            let has_work = |core: &&Core| core.sched.ready().movable_to(&self.tasks).contains(id);
+            let busy = self.cores.iter().find(has_work).map(|core| core.sched.id());
+            assert_eq!(busy, None, "CPU {id} is idle while it could help this one");
         }
         for (number, links) in self.tasks.0.iter().enumerate() {
             let expected = u32::from(matches!(links.place(), Place::Ready(_) | Place::Running));
