@@ -13,7 +13,8 @@
 //! with `FDT_NOP`, and at such a place its `all_nodes` ends early without a word and its `children`
 //! panics. The token reader that the validator needs ([`Cursor`]) is all that a walk needs, costs
 //! one pass instead of one per property, and carries the offsets that good error messages need. The
-//! crate stays as the second witness: the tests compare the two readings of real trees.
+//! crate reads the root's own properties ([`crate::info::model`]), where it is safe, and is the second
+//! witness: the tests compare the two readings of real trees.
 //!
 //! Source: Devicetree Specification v0.4, chapter 5 (flattened format), chapter 2 (property
 //! values). "Offset" in this module and in its errors always means bytes from the start of the

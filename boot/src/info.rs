@@ -86,6 +86,13 @@ impl<'a> BootInfo<'a> {
     }
 }
 
+/// What the machine calls itself (`/model`), for the first line on the console. Read by crate `fdt`,
+/// which is safe here: the blob is valid, and only the root's own properties are looked at.
+pub fn model<'a>(blob: &ValidBlob<'a>) -> Option<&'a str> {
+    let tree = fdt::Fdt::new(blob.bytes()).ok()?;
+    tree.find_node("/")?.property("model")?.as_str()
+}
+
 /// One CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cpu {

@@ -15,7 +15,14 @@ const SELFTEST: &str = "run=selftest";
 
 /// All of them, in the order in which they run.
 pub fn all() -> Vec<Scenario> {
-    [boots(), refuses(), broken_trees(), incomplete_trees()].concat()
+    [
+        boots(),
+        refuses(),
+        broken_trees(),
+        incomplete_trees(),
+        crashes(),
+    ]
+    .concat()
 }
 
 fn machine() -> Machine {
@@ -127,6 +134,28 @@ fn incomplete_trees() -> Vec<Scenario> {
         )
         .on(machine().cpus(2))
         .tree(Tree::Changed(|root| root.add_cpu(7))),
+    ]
+}
+
+/// Ways to crash, each of which must be named, with the thread it happened in.
+fn crashes() -> Vec<Scenario> {
+    let crash = |how, why| {
+        Scenario::fails(format!("crash/{how}"), format!("run=crash:how={how}"), why)
+            .on(machine().cpus(2))
+            .needs("(crash)")
+    };
+    vec![
+        crash("panic", "on purpose").needs(" was"),
+        crash("overflow", "stack overflow of thread"),
+        crash("null", "data abort at address 0x0"),
+        crash("write-text", "data abort at address 0xffffffc0"),
+        crash("execute-data", "instruction abort at address 0xffffffc0"),
+        crash("brk", "BRK instruction"),
+        crash(
+            "lock-in-nmi",
+            "a lock of class Irq was taken in a context it is not for",
+        ),
+        crash("switch-masked", "exception masks are wrong at switch"),
     ]
 }
 

@@ -40,7 +40,11 @@ impl<M: Machine> Kernel<M> for Petrel {
     fn debug(frame: &mut Frame, syndrome: Syndrome) {
         panic::with_frame(
             frame,
-            format_args!("debug exception, ESR {:#x}", syndrome.esr),
+            format_args!(
+                "{} (ESR {:#x})",
+                fault::class_name(syndrome.class()),
+                syndrome.esr
+            ),
         )
     }
 

@@ -8,7 +8,8 @@ use crate::mm::{self, PAGE, TREE, table};
 use crate::thread::{self, BOOT};
 use crate::{clock, console, control, power, say, selftest, smp, verdict, workload};
 use boot::args::{self, Config, LogLevel, Mask, Ordinary, Switch};
-use boot::info::{BootInfo, CpuStatus, PsciVersion};
+use boot::dt::ValidBlob;
+use boot::info::{self, BootInfo, CpuStatus, PsciVersion};
 use boot::memory::{self, Footprint};
 use boot::{Region, dt};
 use core::sync::atomic::Ordering::Relaxed;
@@ -56,11 +57,12 @@ extern "C" fn petrel_kmain(tree_pa: u64, image_pa: u64) -> ! {
     thread::publish_boot();
     console::init_log();
 
-    let info = read_tree(tree_pa);
+    let (info, blob) = read_tree(tree_pa);
     open_console(info);
     say!(
-        "petrel {} on {} CPUs",
+        "petrel {} on {}, {} CPUs",
         env!("CARGO_PKG_VERSION"),
+        info::model(&blob).unwrap_or("a machine without a name"),
         info.cpus.len()
     );
     let config = read_arguments(info.bootargs);
@@ -72,7 +74,7 @@ extern "C" fn petrel_kmain(tree_pa: u64, image_pa: u64) -> ! {
         LogLevel::Trace => LevelFilter::Trace,
     });
 
-    init_memory(info, tree_pa);
+    init_memory(info, tree_pa, blob.bytes().len() as u64);
     if let Err(error) = clock::init() {
         verdict::fail(format_args!("{error}"));
     }
@@ -85,7 +87,7 @@ extern "C" fn petrel_kmain(tree_pa: u64, image_pa: u64) -> ! {
 
 /// Maps, validates and walks the device tree.
 #[inline(never)]
-fn read_tree(pa: u64) -> &'static BootInfo<'static> {
+fn read_tree(pa: u64) -> (&'static BootInfo<'static>, ValidBlob<'static>) {
     if pa == 0 {
         verdict::fail(format_args!(
             "no device tree: x0 = 0 (boot the Image, target/petrel.img, not the ELF)"
@@ -110,7 +112,7 @@ fn read_tree(pa: u64) -> &'static BootInfo<'static> {
         Err(error) => verdict::fail(format_args!("{error}")),
     };
     match INFO.try_call_once(|| BootInfo::collect(&blob)) {
-        Ok(info) => info,
+        Ok(info) => (info, blob),
         Err(error) => verdict::fail(format_args!("{error}")),
     }
 }
@@ -150,13 +152,7 @@ fn read_arguments(arguments: &'static str) -> &'static Config<'static> {
 }
 
 #[inline(never)]
-fn init_memory(info: &BootInfo<'_>, tree_pa: u64) {
-    let tree_start = tree_pa & !(PAGE - 1);
-    // SAFETY: `read_tree` mapped and validated it; the second word of the header is its length.
-    let tree_bytes = unsafe {
-        let header = (TREE + (tree_pa - tree_start)) as *const u32;
-        u64::from(u32::from_be(header.add(1).read()))
-    };
+fn init_memory(info: &BootInfo<'_>, tree_pa: u64, tree_bytes: u64) {
     let (Some(kernel), Some(device_tree)) = (mm::image_region(), Region::new(tree_pa, tree_bytes))
     else {
         verdict::fail(format_args!(

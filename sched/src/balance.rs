@@ -232,8 +232,9 @@ mod tests {
                 Some(to) => {
                     prop_assert!(set.contains(to) && to != cpu(me));
                     prop_assert!(all[me] >= all[to.index()] + IMBALANCE);
-                    let least = loads(&all).filter(|&(cpu, _)| set.contains(cpu)).map(|(_, load)| load);
-                    prop_assert_eq!(Some(all[to.index()]), least.min());
+                    let others = loads(&all).filter(|&(cpu, _)| set.contains(cpu));
+                    let least = others.map(|(_, load)| load).min();
+                    prop_assert_eq!(Some(all[to.index()]), least);
                 }
                 None => for (other, load) in loads(&all).filter(|&(cpu, _)| set.contains(cpu)) {
                     prop_assert!(me >= all.len() || other == cpu(me) || all[me] < load + IMBALANCE);

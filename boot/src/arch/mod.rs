@@ -7,6 +7,8 @@
 
 mod head;
 
+use aarch64_cpu::asm::barrier;
+use aarch64_cpu::registers::{ReadWriteable, SCTLR_EL1, TCR_EL1};
 use core::ops::Range;
 
 /// Where the image is linked: the bottom of the kernel's part of the address space.
@@ -124,26 +126,10 @@ pub unsafe fn seal() {
 /// # Safety
 /// The CPU runs in the high half.
 pub unsafe fn close_low_half() {
-    const WXN: u64 = 1 << 19;
-    const EPD0: u64 = 1 << 7;
+    TCR_EL1.modify(TCR_EL1::EPD0::DisableTTBR0Walks);
+    SCTLR_EL1.modify(SCTLR_EL1::WXN::Enable);
+    barrier::isb(barrier::SY);
     // SAFETY: nothing uses the low half from here on, and no mapping is both writable and executable
     // once the text is sealed, which the caller does before or has done.
-    unsafe {
-        core::arch::asm!(
-            "mrs {t}, tcr_el1",
-            "orr {t}, {t}, #{EPD0}",
-            "msr tcr_el1, {t}",
-            "mrs {t}, sctlr_el1",
-            "orr {t}, {t}, #{WXN}",
-            "msr sctlr_el1, {t}",
-            "isb",
-            "tlbi vmalle1",
-            "dsb nsh",
-            "isb",
-            t = out(reg) _,
-            EPD0 = const EPD0,
-            WXN = const WXN,
-            options(nostack)
-        );
-    }
+    unsafe { core::arch::asm!("tlbi vmalle1", "dsb nsh", "isb", options(nostack)) };
 }

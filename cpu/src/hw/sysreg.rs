@@ -1,6 +1,10 @@
 //! Plain reads and writes of system registers, by name.
 //!
-//! For registers that mask nothing; mask registers are written in `slots` and `machine` only.
+//! For registers that mask nothing; mask registers are written in `slots` and `machine` only. Where
+//! nothing depends on the place of the access, crate `aarch64-cpu` does it: its accessors are `nomem`,
+//! so the compiler may move memory accesses across them.
+
+use aarch64_cpu::registers::{MPIDR_EL1, Readable};
 
 /// Reads a system register.
 #[macro_export]
@@ -30,7 +34,7 @@ macro_rules! write_sysreg {
 
 /// The affinity of this CPU: the fields of `MPIDR_EL1` that the device tree and PSCI name a CPU by.
 pub fn affinity() -> u64 {
-    read_sysreg!("mpidr_el1") & 0xff_00ff_ffff
+    MPIDR_EL1.get() & 0xff_00ff_ffff
 }
 
 /// The virtual counter, in ticks, read after everything before it (DDI 0487, D12.2.1).

@@ -109,12 +109,15 @@ fn arrive() {
     let previous = cpu.previous.load(Relaxed);
     // SAFETY: who switched here stored itself, and lives at least until the lock is released.
     let previous: &'static Thread = unsafe { &*previous };
-    let ended = previous.links.place() == Place::Gone;
+    let place = previous.links.place();
     // SAFETY: the previous thread took the lock and left it to us.
     unsafe { cpu.queue.force_unlock() };
-    if ended {
+    match place {
         // SAFETY: it has left the scheduler, and we are not on its stack.
-        unsafe { previous.reap() };
+        Place::Gone => unsafe { previous.reap() },
+        // It waits here while another CPU may be idle.
+        Place::Ready(_) => super::wake::call_thief(cpu),
+        Place::Nowhere | Place::Running | Place::Sleeping => {}
     }
 }
 

@@ -1,6 +1,8 @@
 //! Workloads: what the kernel is put through, each with a verdict and with counters that prove that
 //! it hit what it claims.
 
+mod crash;
+
 use crate::thread::{self, Spec};
 use crate::{say, verdict};
 use alloc::string::String;
@@ -35,7 +37,7 @@ impl<T: fmt::Display> From<T> for Failure {
 type Workload = fn(&Task, Params<'static>) -> Result<String, Failure>;
 
 /// All workloads, by name.
-const WORKLOADS: &[(&str, Workload)] = &[("selftest", selftest)];
+const WORKLOADS: &[(&str, Workload)] = &[("selftest", selftest), ("crash", crash::run)];
 
 /// The self-test has passed on every CPU before any workload runs.
 fn selftest(_: &Task, params: Params<'static>) -> Result<String, Failure> {
