@@ -108,7 +108,13 @@ impl<const N: usize> Lines<N> {
         }
     }
 
-    /// Takes the drain away from whoever had it. For a panic, when the others have stopped.
+    /// Keeps everybody from draining, if nobody is at it: for who is about to stop the others, so
+    /// that none is stopped in the middle of a line.
+    pub fn try_hold(&self) -> bool {
+        !self.draining.swap(true, Acquire)
+    }
+
+    /// Takes the drain away from whoever had it. When the others have stopped.
     pub fn break_drain(&self) {
         self.draining.store(false, Release);
     }

@@ -26,6 +26,7 @@ pub const PREEMPT_ONE: u32 = 1;
 pub const IRQ_ONE: u32 = 1 << 8;
 /// One NMI or SError handler.
 pub const NMI_ONE: u32 = 1 << 16;
+const PREEMPT_MASK: u32 = 0xff;
 const IRQ_MASK: u32 = 0xff << 8;
 const NMI_MASK: u32 = 0xff << 16;
 
@@ -95,6 +96,12 @@ impl Preempt {
     #[cfg_attr(not(target_os = "none"), track_caller)]
     pub fn in_nmi<M: Steps>(&self) -> bool {
         self.count.get::<M>() & NMI_MASK != 0
+    }
+
+    /// Whether somebody holds preemption off, handlers aside.
+    #[inline(always)]
+    pub fn is_disabled<M: Steps>(&self) -> bool {
+        self.count.get::<M>() & PREEMPT_MASK != 0
     }
 
     /// Whether an ordinary interrupt handler runs on this thread's time.

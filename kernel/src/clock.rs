@@ -10,6 +10,7 @@ use crate::thread;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 use cpu::cell::NoSteps;
+use cpu::epoch;
 use cpu::hw::sysreg;
 use drivers::timer::{Frequency, Physical, Ticks, Timer, Virtual};
 use sched::Resched;
@@ -123,25 +124,30 @@ pub(crate) fn on_timer(interrupt: &Interrupt<'_>) {
     }
     // The line is high until it is armed anew or off; `look` arms it, unless nothing is due.
     clock.armed.store(0, Relaxed);
-    look(interrupt.cpu);
+    look(interrupt);
 }
 
 /// Another CPU, or this one, asks to look at the queues.
 pub(crate) fn on_reschedule(interrupt: &Interrupt<'_>) {
-    look(interrupt.cpu);
+    look(interrupt);
 }
 
-/// Lets time pass in this CPU's queues. `NoIrq`, on this CPU.
-fn look(cpu: &'static Cpu) {
+/// Lets time pass in this CPU's queues. In the handler of an ordinary interrupt.
+fn look(interrupt: &Interrupt<'_>) {
+    let cpu = interrupt.cpu;
+    let preempt = &smp::this_thread_core().preempt;
+    if !preempt.is_disabled::<NoSteps>() {
+        // It interrupted `Process` with preemption on: no reader of a table is in between. So a
+        // thread that never switches does not hold up who waits for the readers.
+        epoch::pass(interrupt);
+    }
     let mut queue = cpu.queue.lock();
     let verdict = queue.on_timer(&thread::TABLE, now());
     let deadline = queue.next_deadline_ticks();
     cpu.load.store(queue.load(), Relaxed);
     drop(queue);
     if verdict == Resched::Needed {
-        smp::this_thread_core()
-            .preempt
-            .set_need_resched::<NoSteps>();
+        preempt.set_need_resched::<NoSteps>();
         // The quantum's end has been seen; the pick that follows arms the timer for the next.
         cpu.clock.arm(None);
     } else {

@@ -3,7 +3,7 @@
 //! [`say!`](crate::say) and the `log` facade write into one ring (`cpu::lines`) and then drain it to the
 //! UART. An NMI handler only writes: the ring is drained for it by a self-SGI.
 
-use crate::{deferred, semihosting};
+use crate::{deferred, semihosting, smp};
 use core::ffi::CStr;
 use core::fmt;
 use cpu::hw::local;
@@ -41,6 +41,16 @@ pub(crate) fn line(text: fmt::Arguments<'_>) {
 /// Prints what has been written, unless somebody is at it.
 pub(crate) fn drain() {
     LINES.drain(print);
+}
+
+/// Keeps all others from printing; gives up after a while, since this CPU may be the one that is at it.
+pub(crate) fn seize() {
+    for _ in 0..1_000_000 {
+        if LINES.try_hold() {
+            return;
+        }
+        smp::spin();
+    }
 }
 
 /// Prints what has been written, when all other CPUs have stopped.

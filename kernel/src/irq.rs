@@ -33,6 +33,9 @@ pub(crate) struct Interrupt<'a> {
     pub(crate) argument: usize,
 }
 
+/// Handlers are not migrated.
+impl Pinned for Interrupt<'_> {}
+
 /// Handles an interrupt. Must not sleep; as an NMI also take no lock but of class `Nmi`.
 pub(crate) type Handler = fn(&Interrupt<'_>);
 
@@ -227,7 +230,15 @@ fn replace(intid: IntId, entry: Entry) -> Result<(), OutOfMemory> {
         }
         TABLE.replace(next)
     };
-    synchronize(thread::relax);
+    let mut turns = 0_u32;
+    synchronize(|| {
+        // A CPU whose thread never switches passes when it takes an interrupt.
+        if turns.is_multiple_of(1024) {
+            send(Sgi::Reschedule, To::Others);
+        }
+        turns += 1;
+        thread::relax();
+    });
     if !core::ptr::eq(old, &raw const NOBODY) {
         // SAFETY: it was leaked by an earlier call, replaced once, and nobody sees it any more.
         drop(unsafe { Box::from_raw(core::ptr::from_ref(old).cast_mut()) });

@@ -11,7 +11,7 @@ use crate::{clock, console, fault, say, trace, verdict};
 use abi::path;
 use core::fmt;
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use core::time::Duration;
 use cpu::hw::switch::masks;
 use cpu::hw::sysreg;
@@ -27,7 +27,9 @@ const RECORDS: usize = 12;
 /// How long the others get to stop.
 const STOP: Duration = Duration::from_millis(100);
 
-static PANICKING: AtomicBool = AtomicBool::new(false);
+/// The CPU that reports; [`NOBODY`] as long as all is well.
+static PANICKING: AtomicUsize = AtomicUsize::new(NOBODY);
+const NOBODY: usize = usize::MAX;
 
 /// Where a CPU was when it was told to stop.
 struct Stopped {
@@ -58,14 +60,7 @@ pub(crate) fn on_stop(interrupt: &Interrupt<'_>) {
         Ordering::Relaxed,
     );
     stopped.answered.store(true, Ordering::Release);
-    halt()
-}
-
-fn halt() -> ! {
-    loop {
-        // SAFETY: waits, for ever; nothing is let in.
-        unsafe { core::arch::asm!("msr daifset, #0xf", "wfi", options(nomem, nostack)) };
-    }
+    verdict::stand_still()
 }
 
 /// What the interrupted, or the panicking code was doing.
@@ -189,22 +184,18 @@ impl fmt::Display for Whose {
 fn report(why: fmt::Arguments<'_>, place: &Place, frame: Option<&Frame>) -> ! {
     // SAFETY: nothing is let in any more on this CPU.
     unsafe { core::arch::asm!("msr daifset, #0xf", options(nomem, nostack)) };
-    if PANICKING.swap(true, Ordering::SeqCst) {
-        let mine = smp::try_this().map_or(0, |cpu| cpu.index());
-        let stopped = &STOPPED[mine];
-        if stopped.answered.load(Ordering::Relaxed) || place.at == 0 {
-            halt();
-        }
-        // Either another CPU is at it, or the report itself failed: only the latter goes on.
-        if OWNER.load(Ordering::SeqCst) != mine as u64 {
-            halt();
+    let mine = smp::try_this().map_or(0, |cpu| cpu.index());
+    if let Err(owner) = PANICKING.compare_exchange(NOBODY, mine, Ordering::SeqCst, Ordering::SeqCst)
+    {
+        if owner != mine {
+            // Another CPU is at it, and will stop this one.
+            verdict::stand_still();
         }
         say!("panic while panicking: {why}");
         verdict::fail(format_args!("panic while panicking"));
     }
-    let mine = smp::try_this().map_or(0, |cpu| cpu.index());
-    OWNER.store(mine as u64, Ordering::SeqCst);
-    stop_others(mine);
+    console::seize();
+    stop_others();
     console::drain_after_stop();
 
     say!("panic on CPU {mine}: {why}");
@@ -241,10 +232,14 @@ fn report(why: fmt::Arguments<'_>, place: &Place, frame: Option<&Frame>) -> ! {
     verdict::fail(format_args!("panic on CPU {mine}: {why}"))
 }
 
-static OWNER: AtomicU64 = AtomicU64::new(u64::MAX);
+/// Whether this kernel is reporting a panic.
+pub(crate) fn is_panicking() -> bool {
+    PANICKING.load(Ordering::SeqCst) != NOBODY
+}
 
-/// Has all other CPUs stop, and waits a little for them.
-fn stop_others(mine: usize) {
+/// Has all other CPUs stop, and waits a little for them. In `Critical`.
+pub(crate) fn stop_others() {
+    let mine = smp::try_this().map_or(0, |cpu| cpu.index());
     if smp::all().count() < 2 {
         return;
     }

@@ -1,27 +1,50 @@
 //! The end of a run: the last line, and the exit status that agrees with it.
 
-use crate::{console, power, say, semihosting};
+use crate::{console, panic, power, say, semihosting};
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// The first CPU that ends the machine does; any other waits for it.
+static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// Ends the machine after a run that did what it promised.
 pub(crate) fn pass(what: fmt::Arguments<'_>) -> ! {
+    begin();
     say!("petrel: PASS {what}");
     end(0)
 }
 
 /// Ends the machine after anything else.
 pub(crate) fn fail(why: fmt::Arguments<'_>) -> ! {
+    begin();
     say!("petrel: FAIL {why}");
     end(1)
 }
 
+/// Stops the other CPUs, so that nothing is printed after the verdict, and nothing in its midst.
+fn begin() {
+    // SAFETY: nothing is let in any more on this CPU.
+    unsafe { core::arch::asm!("msr daifset, #0xf", options(nostack)) };
+    if ENDING.swap(true, Ordering::SeqCst) && !panic::is_panicking() {
+        stand_still();
+    }
+    console::seize();
+    panic::stop_others();
+    console::drain_after_stop();
+}
+
 /// Ends the machine: by semihosting, so that the status is seen; else by PSCI; else it stands still.
-pub(crate) fn end(status: u8) -> ! {
+fn end(status: u8) -> ! {
     console::drain_after_stop();
     semihosting::exit(status);
     power::off();
+    stand_still()
+}
+
+/// Waits, for ever, with nothing let in.
+pub(crate) fn stand_still() -> ! {
     loop {
-        // SAFETY: waits; nothing can come any more that would be handled.
+        // SAFETY: waits.
         unsafe { core::arch::asm!("msr daifset, #0xf", "wfi", options(nomem, nostack)) };
     }
 }

@@ -1,6 +1,6 @@
 //! A region whose pages appear when they are touched: what the fault workloads fault on.
 
-use super::table::{self, DATA};
+use super::table::{self, DATA, MapError};
 use super::{LAZY, PAGE, frames, phys_to_virt, virt_to_phys};
 
 /// How many pages the region has.
@@ -19,7 +19,15 @@ pub(crate) fn resolve(va: u64) -> bool {
     let Some(frame) = frames::allocate(PAGE) else {
         return false;
     };
-    table::map(va & !(PAGE - 1), virt_to_phys(frame), PAGE, DATA).is_ok()
+    match table::map(va & !(PAGE - 1), virt_to_phys(frame), PAGE, DATA) {
+        Ok(()) => true,
+        Err(error) => {
+            // SAFETY: just allocated, and mapped nowhere.
+            unsafe { frames::free(frame, PAGE) };
+            // Another CPU's fault on the same page may have come first.
+            matches!(error, MapError::Occupied(_))
+        }
+    }
 }
 
 /// Unmaps page `page` again and frees its frame, if it is mapped.
