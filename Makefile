@@ -7,7 +7,7 @@ SHELL := /bin/sh
 
 # .tools/env exists only where scripts/setup had to choose another Rust toolchain.
 SETUP := scripts/setup --quiet && { [ ! -f .tools/env ] || . ./.tools/env; }
-PETREL := $(SETUP) && exec cargo run --quiet --release --package petrel-harness --bin petrel --
+PETREL := $(SETUP) && exec cargo run --quiet --package petrel-harness --bin petrel --
 
 .PHONY: help setup doctor run storm bench image test check docs clean
 
@@ -20,7 +20,7 @@ setup: ## install what is missing: Rust targets, QEMU
 doctor: ## say what this machine lacks, and the command that fixes it
 	@scripts/doctor
 
-run: ## build and boot; a shell on a terminal, else the demonstration (ARGS="...")
+run: ## build, boot and show the demonstration (ARGS="..." gives other boot arguments)
 	@$(PETREL) run $(ARGS)
 
 storm: ## the interrupt storm and its verdict (SECONDS= SEED= CPUS= MASK=)
@@ -30,8 +30,8 @@ storm: ## the interrupt storm and its verdict (SECONDS= SEED= CPUS= MASK=)
 bench: ## instructions per operation: a table and target/bench.json
 	@$(PETREL) bench
 
-image: ## target/petrel.img, petrel.elf, initrd.cpio (EXTRA=dir adds dir as /extra)
-	@$(PETREL) image $(if $(EXTRA),--extra "$(EXTRA)")
+image: ## target/petrel.img (boots) and target/petrel.elf (symbols)
+	@$(PETREL) image
 
 test: ## every check there is; the last lines say what passed
 	@$(PETREL) test

@@ -5,13 +5,14 @@
 //! order in which the two registers may move.
 
 use super::exception::Saved;
-use super::gic::Line;
+use super::gic::{Line, SPURIOUS};
 use super::source::Source;
 use super::state::{Level, Model, Stacks};
 use crate::counters::Counter;
 use crate::machine::Group;
 use crate::mask::{Context, MaskState, Mechanism, daif};
 use crate::priority::{PMR_OFF, PMR_ON};
+use crate::thread::NMI_ONE;
 use std::fmt;
 
 /// What masks let in.
@@ -68,6 +69,26 @@ pub(super) fn masks(model: &Model) {
             "more open than what the {} interrupted ({}): {masks}",
             level.source,
             level.interrupted
+        );
+    }
+}
+
+/// The nest, at each step: whoever is not a thread's own code is counted before it does anything that
+/// others see, and for as long as that is so.
+pub(super) fn nest(model: &Model) {
+    let Some(level) = model.innermost() else {
+        return;
+    };
+    let thread = model.thread();
+    if thread.path.peek() == level.path {
+        return;
+    }
+    model.change_innermost(|level| level.been_inside = true);
+    if level.source.is_nmi_like() {
+        assert!(
+            thread.preempt.peek().0 >= level.count + NMI_ONE,
+            "the path of the {} is pushed while its preempt count is not",
+            level.source
         );
     }
 }
@@ -134,24 +155,20 @@ pub(super) fn frame(saved: &Saved, given: &Saved, elr: u64, source: Source) {
 }
 
 /// After `eret`: no eligible preemption was left undone.
-pub(super) fn nothing_forgotten(model: &Model, level: &Level, count: u32) {
+pub(super) fn nothing_forgotten(model: &Model, level: &Level) {
     let looks = match level.source {
         Source::Fault => true,
-        Source::Tick | Source::SelfSgi => level.answer == Some(intid(level.source)),
+        Source::Tick | Source::SelfSgi => level.answer != Some(SPURIOUS),
         _ => false,
     };
     let process = Context::Process.state(model.mechanism());
-    if looks && level.interrupted == process && count == 0 {
+    if looks && level.interrupted == process && level.count == 0 {
         assert!(
             !needs_resched(model) || self_sgi_pending(model),
             "the {} left an eligible preemption undone",
             level.source
         );
     }
-}
-
-fn intid(source: Source) -> u32 {
-    source.line().map_or(0, Line::intid)
 }
 
 fn needs_resched(model: &Model) -> bool {
@@ -188,7 +205,7 @@ pub(super) fn legal_switch(model: &Model) {
             level.interrupted
         );
         assert!(
-            !matches!(level.source, Source::SError | Source::Debug) && !level.source.is_nmi(),
+            !level.source.is_nmi_like(),
             "switch inside a {}",
             level.source
         );

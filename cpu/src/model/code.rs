@@ -32,7 +32,7 @@ pub fn touch_with_fix_up() {
 /// If the masks do not let it in.
 #[track_caller]
 pub fn raise(source: Source) {
-    step(Point::Verb("here comes", source as u64));
+    step(Point::Raise(source));
     MODEL.with(|model| match source.line() {
         Some(line) => {
             model.change(|hardware| hardware.gic.pend(line));
@@ -100,7 +100,7 @@ pub struct Irqs {
 /// Holds ordinary interrupts: what `IrqGuard::new` is on the real CPU.
 #[track_caller]
 pub fn irq_save() -> Irqs {
-    step(Point::Verb("hold interrupts", 0));
+    step(Point::Do("hold interrupts"));
     MODEL.with(|model| {
         let found = Irqs {
             masks: model.hardware().masks(),
@@ -120,7 +120,7 @@ pub fn irq_save() -> Irqs {
 /// Puts back what [`irq_save`] found: what the drop of an `IrqGuard` is on the real CPU.
 #[track_caller]
 pub fn irq_restore(found: Irqs) {
-    step(Point::Verb("restore interrupts", 0));
+    step(Point::Do("restore interrupts"));
     MODEL.with(|model| {
         model.own.set(Some(found.context));
         match model.mechanism() {
@@ -160,12 +160,12 @@ pub fn to_idle() {
         MODEL.with(|model| model.own.set(Some(Context::Idle)));
         return;
     }
-    step(Point::Verb("set DAIF", u64::from(daif::I | daif::F)));
+    step(Point::DoTo("set DAIF", daif::I | daif::F));
     MODEL.with(|model| {
         model.own.set(Some(Context::NoNmi));
         set_daif(model, daif::I | daif::F);
     });
-    step(Point::Verb("write PMR", u64::from(PMR_ON)));
+    step(Point::DoTo("write PMR", u32::from(PMR_ON)));
     MODEL.with(|model| {
         model.own.set(Some(Context::Idle));
         set_pmr(model, PMR_ON);
@@ -179,25 +179,26 @@ pub fn from_idle() {
         MODEL.with(|model| model.own.set(Some(Context::NoIrq)));
         return;
     }
-    step(Point::Verb("write PMR", u64::from(PMR_OFF)));
+    step(Point::DoTo("write PMR", u32::from(PMR_OFF)));
     MODEL.with(|model| {
         model.own.set(Some(Context::NoNmi));
         set_pmr(model, PMR_OFF);
     });
-    step(Point::Verb("clear DAIF", u64::from(daif::I | daif::F)));
+    step(Point::DoTo("clear DAIF", daif::I | daif::F));
     MODEL.with(|model| {
         model.own.set(Some(Context::NoIrq));
         set_daif(model, 0);
     });
 }
 
-/// Waits for an interrupt. If none is pending, the explorer chooses which of `sources` comes.
+/// Waits for an interrupt. If none is pending, the first of `sources` comes, or another that the
+/// explorer chooses.
 ///
 /// # Panics
 /// If that does not wake the CPU, or if it waits although a switch is wanted.
 #[track_caller]
 pub fn wfi(sources: &[Line]) {
-    step(Point::Verb("wfi", 0));
+    step(Point::Do("wfi"));
     MODEL.with(|model| {
         assert!(
             !model.thread().preempt.peek().1,
@@ -207,17 +208,23 @@ pub fn wfi(sources: &[Line]) {
         if hardware.gic.wakes(hardware.pmr) {
             return;
         }
-        let which = match model.choose(sources.len() - 1) {
-            Chosen::Nothing => 0,
-            Chosen::Alternative(which) => which + 1,
+        let line = match model.choose(|| sources.len() - 1) {
+            Chosen::Nothing => {
+                model.tell(|| format!("{} becomes pending", Source::of_line(sources[0])));
+                sources[0]
+            }
+            Chosen::Alternative(which) => {
+                let line = sources[which + 1];
+                model.tell_injection(|| format!("{} becomes pending", Source::of_line(line)));
+                line
+            }
         };
-        let line = sources[which];
-        model.tell_injection(|| format!("{line:?} becomes pending"));
         model.change(|hardware| hardware.gic.pend(line));
         let hardware = model.hardware();
         assert!(
             hardware.gic.wakes(hardware.pmr),
-            "WFI sleeps on although {line:?} is pending: {}",
+            "WFI sleeps on although a {} is pending: {}",
+            Source::of_line(line),
             hardware.masks()
         );
     });
@@ -226,14 +233,14 @@ pub fn wfi(sources: &[Line]) {
 /// Makes this CPU's self-SGI pending.
 #[track_caller]
 pub fn raise_self_sgi() {
-    step(Point::Verb("raise the self-SGI", 0));
+    step(Point::Do("raise the self-SGI"));
     MODEL.with(|model| model.change(|hardware| hardware.gic.pend(Line::SelfSgi)));
 }
 
 /// Asks the explorer whether what is not the ordinary course happens here; it counts as an injection.
 pub fn perhaps(what: &'static str) -> bool {
     MODEL.with(|model| {
-        let happens = model.choose(1) != Chosen::Nothing;
+        let happens = model.choose(|| 1) != Chosen::Nothing;
         if happens {
             model.tell_injection(|| what.into());
         }
@@ -250,16 +257,16 @@ pub fn perhaps(what: &'static str) -> bool {
 /// If this is not the legal switch state, on either way.
 #[track_caller]
 pub fn switch(life: impl FnOnce()) {
-    step(Point::Verb("switch away", 0));
+    step(Point::Do("switch away"));
     let Some(left) = MODEL.with(leave) else {
         return;
     };
     // In mid-switch an NMI finds either thread.
-    step(Point::Verb("switched", 0));
+    step(Point::Do("switched"));
     life();
-    step(Point::Verb("switch back", 0));
+    step(Point::Do("switch back"));
     MODEL.with(|model| come_back(model, left));
-    step(Point::Verb("switched back", 0));
+    step(Point::Do("switched back"));
 }
 
 /// A thread that was switched away from.
@@ -299,7 +306,7 @@ fn come_back(model: &Model, left: Left) {
         "a thread switches inside an exception that did not return"
     );
     let may_move = !model.pinned.get() && left.thread == 0;
-    if may_move && model.choose(1) != Chosen::Nothing {
+    if may_move && model.choose(|| 1) != Chosen::Nothing {
         model.tell_injection(|| "the thread comes back on the other CPU".into());
         model.count(|tally| tally.migrations += 1);
         model.go_to((model.here() + 1) % CPUS);

@@ -141,15 +141,7 @@ pub(super) fn interrupts(model: &Model, point: Point, at: &'static Location<'sta
         if !model.plan.borrow().has_budget() || model.nested() >= NEST {
             return;
         }
-        let mut possible = [Source::Tick; Source::COUNT];
-        let mut count = 0;
-        for source in model.setup().sources.iter() {
-            if is_possible(model, source, point) {
-                possible[count] = source;
-                count += 1;
-            }
-        }
-        let Some(source) = chosen(model, &possible[..count], site(at)) else {
+        let Some(source) = chosen(model, point, site(at)) else {
             return;
         };
         if let Some(line) = source.line() {
@@ -160,20 +152,23 @@ pub(super) fn interrupts(model: &Model, point: Point, at: &'static Location<'sta
 }
 
 /// Asks the explorer; gives what it wants to come now.
-fn chosen(model: &Model, possible: &[Source], site: Site) -> Option<Source> {
-    let is_new = model.plan.borrow().is_new();
-    if is_new && !possible.is_empty() {
-        model.count(|tally| tally.offered(site, possible.iter().copied()));
-    }
-    match model.choose(possible.len()) {
-        Chosen::Nothing => None,
-        Chosen::Alternative(which) => {
-            let source = possible[which];
-            model.count(|tally| tally.landed(site, source));
-            model.tell_injection(|| format!("{source}, at {}:{}", site.0, site.1));
-            Some(source)
-        }
-    }
+fn chosen(model: &Model, point: Point, site: Site) -> Option<Source> {
+    let possible = || {
+        let sources = model.setup().sources.iter();
+        sources.filter(|source| is_possible(model, *source, point))
+    };
+    let choice = model.choose(|| {
+        model.count(|tally| tally.offered(site, possible()));
+        possible().count()
+    });
+    let Chosen::Alternative(which) = choice else {
+        return None;
+    };
+    let source = possible().nth(which);
+    let source = source.expect("the same execution offers the same");
+    model.count(|tally| tally.landed(site, source));
+    model.tell_injection(|| format!("{source}, at {}:{}", site.0, site.1));
+    Some(source)
 }
 
 /// Whether the masks let `source` come here, if it wanted to.
@@ -204,6 +199,7 @@ pub(super) fn take(model: &Model, source: Source) {
         source,
         interrupted: before.masks,
         path: before.path,
+        count: before.count,
         been_inside: false,
         answer: None,
     });
@@ -234,7 +230,7 @@ pub(super) fn take(model: &Model, source: Source) {
     before.compare(&Snapshot::new(model), source);
     check::frame(&saved, &given, expected_elr(source, &given), source);
     if let Some(level) = level {
-        check::nothing_forgotten(model, &level, before.count);
+        check::nothing_forgotten(model, &level);
     }
 }
 
@@ -308,7 +304,7 @@ pub(super) fn before_acknowledge(model: &Model) {
         let nmi = sources.has(Source::NmiA) && gic.is_quiet(Line::NmiA);
         nmi.then_some(Meddling::NmiToo)
     };
-    let meddling = match model.choose(1 + usize::from(also.is_some())) {
+    let meddling = match model.choose(|| 1 + usize::from(also.is_some())) {
         Chosen::Nothing => return,
         Chosen::Alternative(0) => Meddling::Withdraw,
         Chosen::Alternative(_) => also.unwrap_or(Meddling::Withdraw),

@@ -101,7 +101,7 @@ fn run(program: &impl Fn(), record: Record) -> Result<(), String> {
     MODEL.with(|model| model.reset(record == Record::Story));
     let result = quietly(|| {
         program();
-        verbs::step(verbs::Point::Verb("the end", 0));
+        verbs::step(verbs::Point::Do("the end"));
         MODEL.with(check::end);
     });
     MODEL.with(|model| {
@@ -147,5 +147,88 @@ fn message(payload: &(dyn Any + Send)) -> &str {
         message
     } else {
         "a panic without a message"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Saved, Source, Sources, Vectors, View, perhaps, raise, touch};
+    use super::*;
+    use crate::machine::Group;
+    use crate::mask::Mechanism;
+
+    std::thread_local! {
+        static DEPTH: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// Under `daif` a vector that does nothing is right: `Critical` is how the hardware leaves it.
+    fn nothing(_: &mut Saved) {}
+
+    /// A vector that breaks when it nests twice in itself. A fault may nest: nothing masks it.
+    fn breaks_when_three_deep(_: &mut Saved) {
+        DEPTH.set(DEPTH.get() + 1);
+        assert!(DEPTH.get() < 3, "three deep");
+        touch();
+        DEPTH.set(DEPTH.get() - 1);
+    }
+
+    fn setup(sync: fn(&mut Saved)) -> Setup {
+        Setup {
+            mechanism: Mechanism::Daif,
+            ordinary: Group::One,
+            view: View::Plain,
+            sources: Sources::of(&[Source::Fault, Source::SError]),
+            vectors: Vectors {
+                sync,
+                irq: nothing,
+                fiq: nothing,
+                serror: nothing,
+            },
+        }
+    }
+
+    fn touches() {
+        DEPTH.set(0);
+        for _ in 0..3 {
+            touch();
+        }
+    }
+
+    #[test]
+    fn all_executions_are_counted_once() {
+        // Three touches, two kinds at each, and the end of the program, where one kind comes.
+        let at = |depth| explore(&setup(nothing), depth, touches).map(|tally| tally.executions);
+        assert_eq!(at(0).ok(), Some(1));
+        assert_eq!(at(1).ok(), Some(1 + 3 * 2 + 1));
+        // Two at one touch or at two different ones; one at a touch and one at the end; two there.
+        let pairs = (3 + 3) * 2 * 2 + 3 * 2 + 1;
+        assert_eq!(at(2).ok(), Some(1 + 3 * 2 + 1 + pairs));
+    }
+
+    #[test]
+    fn the_shortest_violation_is_told() {
+        let setup = setup(breaks_when_three_deep);
+        assert!(explore(&setup, 2, touches).is_ok());
+        for depth in [3, 4] {
+            let violation = explore(&setup, depth, touches).expect_err("three faults, nested");
+            assert_eq!(violation.injections, 3);
+            assert!(violation.injected().all(|what| what.starts_with("fault")));
+            assert!(violation.what.starts_with("three deep"), "{violation}");
+            assert!(violation.story.len() < 16, "{violation}");
+        }
+        let program = || {
+            DEPTH.set(1);
+            raise(Source::Fault);
+        };
+        let violation = explore(&setup, 4, program).expect_err("one fault, nested");
+        assert_eq!(violation.injections, 1);
+    }
+
+    #[test]
+    fn what_is_not_the_ordinary_course_counts() {
+        let program = || assert!(!(perhaps("one") && perhaps("two")), "both");
+        assert!(explore(&setup(nothing), 1, program).is_ok());
+        let violation = explore(&setup(nothing), 2, program).expect_err("both");
+        assert!(violation.injected().eq(["one", "two"]));
     }
 }

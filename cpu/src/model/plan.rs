@@ -53,22 +53,17 @@ impl Plan {
         self.spent < self.budget
     }
 
-    /// Whether the choice made next is one that no execution made before.
-    pub(super) fn is_new(&self) -> bool {
-        self.at == self.choices.len()
-    }
-
-    /// Chooses among the ordinary course and so many alternatives.
-    pub(super) fn choose(&mut self, alternatives: usize) -> Chosen {
-        if alternatives == 0 || !self.has_budget() {
+    /// Chooses among the ordinary course and so many alternatives, which are counted only the first
+    /// time that the execution comes here.
+    pub(super) fn choose(&mut self, alternatives: impl FnOnce() -> usize) -> Chosen {
+        if !self.has_budget() {
             return Chosen::Nothing;
         }
-        let last = alternatives as u16;
-        if self.is_new() {
+        if self.at == self.choices.len() {
+            let last = alternatives() as u16;
             self.choices.push(Choice { chosen: 0, last });
         }
         let choice = self.choices[self.at];
-        assert_eq!(choice.last, last, "the execution is not repeatable");
         self.at += 1;
         match choice.chosen {
             0 => Chosen::Nothing,
@@ -102,7 +97,7 @@ mod tests {
         let mut plan = Plan::new(budget);
         let mut all = Vec::new();
         loop {
-            all.push((0..points).map(|_| plan.choose(alternatives)).collect());
+            all.push((0..points).map(|_| plan.choose(|| alternatives)).collect());
             if !plan.advance() {
                 return all;
             }

@@ -68,6 +68,11 @@ impl Source {
         matches!(self, Self::NmiA | Self::NmiB)
     }
 
+    /// Whether it is handled like an NMI: by `nmi_enter`, and never a reason to switch.
+    pub const fn is_nmi_like(self) -> bool {
+        self.is_nmi() || matches!(self, Self::SError | Self::Debug)
+    }
+
     /// `ESR_EL1` for it (DDI 0487, D24.2.36): a class that fits, nothing else.
     pub(super) const fn esr(self) -> u64 {
         let class = match self {

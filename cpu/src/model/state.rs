@@ -66,6 +66,8 @@ pub(super) struct Level {
     pub(super) interrupted: MaskState,
     /// The thread's path stack when it was taken.
     pub(super) path: u64,
+    /// The preempt count when it was taken.
+    pub(super) count: u32,
     /// Whether the path stack has been another since: `irqentry_enter` or `nmi_enter` ran.
     pub(super) been_inside: bool,
     /// What the acknowledge answered, if there was one.
@@ -279,7 +281,7 @@ impl Model {
         }
     }
 
-    pub(super) fn choose(&self, alternatives: usize) -> Chosen {
+    pub(super) fn choose(&self, alternatives: impl FnOnce() -> usize) -> Chosen {
         self.plan.borrow_mut().choose(alternatives)
     }
 

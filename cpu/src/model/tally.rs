@@ -48,9 +48,8 @@ pub struct Windows {
 
 impl Tally {
     pub(super) fn offered(&mut self, site: Site, sources: impl IntoIterator<Item = Source>) {
-        let (offered, _) = self.sites.entry(site).or_default();
         for source in sources {
-            offered.add(source);
+            self.sites.entry(site).or_default().0.add(source);
         }
     }
 
@@ -69,6 +68,14 @@ impl Tally {
     pub fn sites_of(&self, source: Source) -> usize {
         let landed = self.sites.values().filter(|(_, on)| on.has(source));
         landed.count()
+    }
+
+    /// At how many lines of a file `source` came; the file by the end of its name.
+    pub fn lines_of(&self, file: &str, source: Source) -> usize {
+        let landed = self.sites.iter();
+        landed
+            .filter(|((at, _), (_, did))| at.ends_with(file) && did.has(source))
+            .count()
     }
 
     /// The sites at which the masks would have let something in that never came.

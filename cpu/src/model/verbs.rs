@@ -1,6 +1,7 @@
 //! The machine's verbs, and the step before each.
 
-use super::gic::{Gic, SPURIOUS};
+use super::gic::{Gic, Line, SPURIOUS};
+use super::source::Source;
 use super::state::{MODEL, Model};
 use super::{check, exception};
 use crate::cell::Steps;
@@ -23,8 +24,12 @@ pub enum ModelDaif {}
 pub(super) enum Point {
     /// An access to a shared cell.
     Cell,
-    /// A verb of the machine, with its operand.
-    Verb(&'static str, u64),
+    /// A verb of the machine, or something that kernel code does.
+    Do(&'static str),
+    /// A verb with a number.
+    DoTo(&'static str, u32),
+    /// An exception that comes for certain.
+    Raise(Source),
     /// An access that may fault.
     Touch,
     /// An access that may fault and has a fix-up.
@@ -35,7 +40,9 @@ impl fmt::Display for Point {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cell => f.write_str("shared cell"),
-            Self::Verb(verb, operand) => write!(f, "{verb} {operand:#x}"),
+            Self::Do(what) => f.write_str(what),
+            Self::DoTo(what, number) => write!(f, "{what} {number:#x}"),
+            Self::Raise(source) => write!(f, "the program has a {source} come"),
             Self::Touch => f.write_str("touch memory"),
             Self::FixedTouch => f.write_str("touch memory, with a fix-up"),
         }
@@ -48,8 +55,7 @@ pub(super) fn step(point: Point) {
     let at = Location::caller();
     MODEL.with(|model| {
         model.steps.set(model.steps.get() + 1);
-        let path = model.thread().path.peek();
-        model.change_innermost(|level| level.been_inside |= path != level.path);
+        check::nest(model);
         model.tell(|| format!("{point}   {}:{}", at.file(), at.line()));
         exception::interrupts(model, point, at);
     });
@@ -71,25 +77,25 @@ pub(super) fn set_pmr(model: &Model, pmr: u8) {
 
 #[track_caller]
 fn write_daif(verb: &'static str, bits: u32, change: impl FnOnce(u32) -> u32) {
-    step(Point::Verb(verb, u64::from(bits)));
+    step(Point::DoTo(verb, bits));
     MODEL.with(|model| set_daif(model, change(model.hardware().daif)));
 }
 
 #[track_caller]
 fn write_pmr(pmr: u8) {
-    step(Point::Verb("write PMR", u64::from(pmr)));
+    step(Point::DoTo("write PMR", u32::from(pmr)));
     MODEL.with(|model| set_pmr(model, pmr));
 }
 
 #[track_caller]
 fn masks() -> MaskState {
-    step(Point::Verb("read masks", 0));
+    step(Point::Do("read masks"));
     MODEL.with(|model| model.hardware().masks())
 }
 
 #[track_caller]
 fn syndrome() -> (u64, u64) {
-    step(Point::Verb("read ESR", 0));
+    step(Point::Do("read ESR"));
     MODEL.with(|model| {
         check::syndrome(model);
         model.syndrome.get()
@@ -98,13 +104,20 @@ fn syndrome() -> (u64, u64) {
 
 #[track_caller]
 fn acknowledge(group: Group) -> u32 {
-    step(Point::Verb("acknowledge group", group as u64));
+    step(Point::Do(match group {
+        Group::Zero => "acknowledge group 0",
+        Group::One => "acknowledge group 1",
+    }));
     MODEL.with(|model| {
         check::acknowledge(model, group);
         exception::before_acknowledge(model);
         let mut intid = 0;
         model.change(|hardware| intid = hardware.gic.acknowledge(group, hardware.pmr));
-        model.change_innermost(|level| level.answer = Some(intid));
+        model.change_innermost(|level| {
+            level.answer = Some(intid);
+            // Another may have taken the place of the one that was signalled.
+            level.source = Line::from_intid(intid).map_or(level.source, Source::of_line);
+        });
         if intid == SPURIOUS {
             model.count(|tally| tally.specials += 1);
         }
@@ -118,7 +131,7 @@ fn acknowledge(group: Group) -> u32 {
 
 #[track_caller]
 fn running_priority() -> u8 {
-    step(Point::Verb("read RPR", 0));
+    step(Point::Do("read RPR"));
     let gic = MODEL.with(|model| model.hardware().gic);
     assert!(
         gic.is_running(),
@@ -133,7 +146,7 @@ fn end_of_interrupt(
     intid: u32,
     end: impl FnOnce(&mut Gic) -> Result<(), &'static str>,
 ) {
-    step(Point::Verb(verb, u64::from(intid)));
+    step(Point::DoTo(verb, intid));
     MODEL.with(|model| {
         model.change(|hardware| {
             end(&mut hardware.gic).unwrap_or_else(|wrong| panic!("{wrong}, INTID {intid}"));
@@ -143,12 +156,15 @@ fn end_of_interrupt(
 
 #[track_caller]
 fn call_on(stack: Stack, work: impl FnOnce()) {
-    step(Point::Verb("to stack", stack as u64));
+    step(Point::Do(match stack {
+        Stack::Irq => "to the IRQ stack",
+        Stack::Nmi => "to the NMI stack",
+    }));
     let before = MODEL.with(|model| model.stacks.get());
     let inside = before.onto(stack);
     MODEL.with(|model| model.stacks.set(inside));
     work();
-    step(Point::Verb("back from stack", stack as u64));
+    step(Point::Do("back to the stack before"));
     MODEL.with(|model| {
         assert!(
             model.stacks.get() == inside,
