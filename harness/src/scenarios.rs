@@ -67,6 +67,14 @@ fn refuses() -> Vec<Scenario> {
         refuse("unknown-argument", "frobnicate=1", "frobnicate"),
         refuse("unknown-workload", "run=frobnicate", "frobnicate"),
         refuse("bad-number", "seed=zz run=selftest", "zz"),
+        refuse("bad-value", "mask=loud run=selftest", "mask=loud"),
+        refuse("bad-cpus", "cpus=0 run=selftest", "cpus=0"),
+        refuse("unknown-parameter", "run=selftest:speed=9", "speed"),
+        refuse("bad-duration", "run=storm:seconds=soon", "soon"),
+        refuse("not-built", "mask=allint run=selftest", "mask=allint"),
+        refuse("plant-in-a-normal-build", "plant=wfi-at-pmr-off", "plant="),
+        refuse("group-0-that-is-not-ours", "ordinary=g0 run=selftest", "Group 0")
+            .on(machine().secure()),
         refuse("gic-version-2", SELFTEST, "GIC").on(machine().gic_version(2)),
     ]
 }
