@@ -9,7 +9,7 @@ SHELL := /bin/sh
 SETUP := scripts/setup --quiet && { [ ! -f .tools/env ] || . ./.tools/env; }
 PETREL := $(SETUP) && exec cargo run --quiet --package petrel-harness --bin petrel --
 
-.PHONY: help setup doctor run storm bench image test check docs clean
+.PHONY: help setup doctor run storm bench trace image test check docs clean
 
 help: ## what can be made here
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ storm: ## the interrupt storm and its verdict (SECONDS= SEED= CPUS= MASK=)
 
 bench: ## instructions per operation: a table and target/bench.json
 	@$(PETREL) bench
+
+trace: ## boot and print the timeline of the trace rings (ARGS="...")
+	@$(PETREL) trace $(ARGS)
 
 image: ## target/petrel.img (boots) and target/petrel.elf (symbols)
 	@$(PETREL) image

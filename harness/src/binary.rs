@@ -12,16 +12,9 @@ use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 
 use crate::cargo;
+use crate::check::Check;
 use crate::lab::Lab;
 use crate::workspace::{Build, Workspace};
-
-/// One check, with its name among the tests.
-pub struct Check {
-    /// `binary/…`
-    pub name: &'static str,
-    /// Does it.
-    pub run: fn(&Lab) -> Result<()>,
-}
 
 /// All of them.
 pub fn checks() -> Vec<Check> {

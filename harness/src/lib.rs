@@ -19,7 +19,8 @@
 //! | [`dtb`], [`guest`], [`shim`] | device trees and tiny guests, made to order |
 //! | [`lab`] | QEMU and freshly built kernels, ready for use |
 //! | [`scenario`], [`scenarios`] | one run with what it must show; the table of all of them |
-//! | [`binary`] | what must hold in the instructions of the linked kernel |
+//! | [`check`], [`binary`] | checks that are no scenarios; the linked kernel's instructions |
+//! | [`trace`] | the kernel's trace rings, read on the host |
 //! | [`trials`], [`judge`] | the scenarios, and the judge's own tests, as tests |
 //! | [`mod@bench`] | instruction counts beside goals and peers |
 //! | [`suite`], [`junit`] | everything `petrel test` does, and its report for other programs |
@@ -29,6 +30,7 @@
 pub mod bench;
 pub mod binary;
 pub mod cargo;
+pub mod check;
 pub mod dtb;
 pub mod guest;
 pub mod image;
@@ -42,6 +44,7 @@ pub mod scenario;
 pub mod scenarios;
 pub mod shim;
 pub mod suite;
+pub mod trace;
 pub mod trials;
 pub mod verdict;
 pub mod workspace;

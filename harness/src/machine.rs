@@ -174,6 +174,7 @@ impl Machine {
         CommandLine {
             program: qemu.program().to_owned(),
             arguments,
+            folder: None,
         }
     }
 }
@@ -200,13 +201,24 @@ fn option_value(path: &Path) -> String {
 pub struct CommandLine {
     program: PathBuf,
     arguments: Vec<String>,
+    folder: Option<PathBuf>,
 }
 
 impl CommandLine {
+    /// The same, run in `folder`: where the guest's files go by semihosting.
+    #[must_use]
+    pub fn in_folder(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_path_buf());
+        self
+    }
+
     /// The command, not started yet.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
         command
     }
 

@@ -73,8 +73,12 @@ fn refuses() -> Vec<Scenario> {
         refuse("bad-duration", "run=storm:seconds=soon", "soon"),
         refuse("not-built", "mask=allint run=selftest", "mask=allint"),
         refuse("plant-in-a-normal-build", "plant=wfi-at-pmr-off", "plant="),
-        refuse("group-0-that-is-not-ours", "ordinary=g0 run=selftest", "Group 0")
-            .on(machine().secure()),
+        refuse(
+            "group-0-that-is-not-ours",
+            "ordinary=g0 run=selftest",
+            "Group 0",
+        )
+        .on(machine().secure()),
         refuse("gic-version-2", SELFTEST, "GIC").on(machine().gic_version(2)),
     ]
 }

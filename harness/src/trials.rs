@@ -9,7 +9,7 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
 use crate::lab::Lab;
-use crate::{binary, judge, scenarios};
+use crate::{check, judge, scenarios};
 
 /// How many QEMUs run at the same time.
 const AT_A_TIME: usize = 2;
@@ -32,7 +32,7 @@ fn trials(lab: &Arc<Lab>) -> Vec<Trial> {
             case.run(&lab).map_err(|error| failed(&error))
         }));
     }
-    for check in binary::checks() {
+    for check in check::all() {
         let lab = Arc::clone(lab);
         trials.push(Trial::test(check.name, move || {
             (check.run)(&lab).map_err(|error| failed(&error))

@@ -11,7 +11,7 @@ use harness::machine::{Boot, Machine};
 use harness::run::{self, Echo, Input, Options, Run};
 use harness::verdict::{Breakage, Verdict};
 use harness::workspace::{Build, Workspace};
-use harness::{image as images, suite, trials};
+use harness::{image as images, suite, trace as traces, trials};
 use lexopt::prelude::*;
 
 use crate::NO_VERDICT;
@@ -187,6 +187,31 @@ pub(crate) fn scenarios(mut parser: lexopt::Parser) -> Result<ExitCode> {
         .chain(parser.raw_args()?);
     let arguments = libtest_mimic::Arguments::from_iter(words);
     Ok(trials::run(arguments)?.exit_code())
+}
+
+pub(crate) fn trace(mut parser: lexopt::Parser) -> Result<ExitCode> {
+    let mut arguments = RunArguments::default();
+    let mut bootargs: Vec<String> = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Value(word) => bootargs.push(word.string()?),
+            Long(option) => {
+                let option = option.to_owned();
+                if !arguments.take(&option, &mut parser)? {
+                    bail!("trace has no option --{option}");
+                }
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    if bootargs.is_empty() {
+        bootargs.push("run=selftest".to_owned());
+    }
+    let lab = Lab::open()?;
+    let trace = traces::record(&lab, &arguments.machine, &bootargs.join(" "), "trace")?;
+    print!("{}", trace.timeline());
+    trace.check()?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn check(parser: lexopt::Parser) -> Result<ExitCode> {

@@ -23,6 +23,8 @@ petrel <command>
   bench      count instructions, as a table and target/bench.json
              --group <name>  one group only
   scenarios  all QEMU scenarios as tests: [filter] [--list] [--exact] [--skip <text>]
+  trace      boot, and print what the trace rings held at the end: [bootarg ...]
+             --cpus <n> and the like as for run
   check      formatting, host tests, one boot
   test       everything
 
@@ -59,6 +61,7 @@ fn dispatch() -> Result<ExitCode> {
             "storm" => commands::storm(parser),
             "bench" => commands::bench(parser),
             "scenarios" => commands::scenarios(parser),
+            "trace" => commands::trace(parser),
             "check" => commands::check(parser),
             "test" => commands::test(parser),
             "help" => help(),
