@@ -155,3 +155,34 @@ fn look(interrupt: &Interrupt<'_>) {
     }
     thread::call_thief(cpu);
 }
+
+/// Whether the clock counts instructions: then times are the program's own, the same in every run, and
+/// may be judged. Otherwise they are the host's, which delays a tick by 30 ms when it is busy.
+///
+/// Measured once: of sixteen `nop`s between two reads of the counter, each takes one tick.
+pub(crate) fn is_exact() -> bool {
+    static EXACT: Once<bool> = Once::new();
+    const NOPS: u64 = 16;
+    *EXACT.call_once(|| {
+        let _nobody = cpu::guard::NmiGuard::new();
+        (0..8).all(|_| {
+            let (before, after): (u64, u64);
+            // SAFETY: reads the counter twice.
+            unsafe {
+                core::arch::asm!(
+                    "isb",
+                    "mrs {before}, cntvct_el0",
+                    ".rept {nops}",
+                    "nop",
+                    ".endr",
+                    "mrs {after}, cntvct_el0",
+                    before = out(reg) before,
+                    after = out(reg) after,
+                    nops = const NOPS,
+                    options(nomem, nostack, preserves_flags)
+                );
+            }
+            after - before == NOPS + 1
+        })
+    })
+}

@@ -2,6 +2,8 @@
 //! it hit what it claims.
 
 mod crash;
+mod preempt;
+mod support;
 
 use crate::thread::{self, Spec};
 use crate::{say, verdict};
@@ -37,7 +39,11 @@ impl<T: fmt::Display> From<T> for Failure {
 type Workload = fn(&Task, Params<'static>) -> Result<String, Failure>;
 
 /// All workloads, by name.
-const WORKLOADS: &[(&str, Workload)] = &[("selftest", selftest), ("crash", crash::run)];
+const WORKLOADS: &[(&str, Workload)] = &[
+    ("selftest", selftest),
+    ("crash", crash::run),
+    ("preempt", preempt::run),
+];
 
 /// The self-test has passed on every CPU before any workload runs.
 fn selftest(_: &Task, params: Params<'static>) -> Result<String, Failure> {

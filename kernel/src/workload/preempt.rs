@@ -1,0 +1,494 @@
+//! Preemption itself: threads that never ask are switched away from, on every way there is, and
+//! nothing else moves.
+//!
+//! Four parts, one after another:
+//!
+//! 1. **Turns.** More spinners than CPUs, pinned and free, none of which yields; sleepers of a higher
+//!    level among them. Every spinner must get on, every CPU must preempt on the way out of its timer
+//!    interrupt, and where the clock is exact, equals get equal time within a quantum and sleepers
+//!    wake on time.
+//! 2. **Sections.** A lock of class `Preempt` is held until a tick has asked for a switch: the switch
+//!    must wait for the unlock, and come with it.
+//! 3. **Wake-ups.** A thread wakes a higher one on its CPU in each state it can be in: plainly, with
+//!    interrupts held (no exit path will look: a self-SGI must), with preemption off, both ways
+//!    nested, and from an interrupt handler. In each, the sleeper must run at the first instruction
+//!    where it may and not before, by exactly one preemption, on the path that is due.
+//! 4. **Generations.** Many short threads are made and joined, and leave no memory behind.
+
+use super::support::{
+    HIGH, LOW, ThreadSlot, ensure, expect_context, here, join_all, nothing_lost, on_each_cpu,
+    ordinary_path, preemptions, spawn_on, total,
+};
+use super::{Failure, Task};
+use crate::irq::{self, Interrupt, Sgi, To};
+use crate::mm::frames;
+use crate::smp::{self, QUANTUM};
+use crate::thread::{self, JoinHandle, Spec};
+use crate::{clock, say};
+use abi::path::Path;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use boot::args::Params;
+use core::sync::atomic::{
+    AtomicBool, AtomicU32, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use core::time::Duration;
+use cpu::counters::Counter;
+use cpu::guard::{IrqGuard, PreemptGuard};
+use cpu::lock::{Lock, Preempt};
+use cpu::mask::Context;
+use cpu::percpu::MAX_CPUS;
+use sched::CpuSet;
+
+/// The most spinners there can be.
+const MAX_SPINNERS: usize = 256;
+/// How late a sleeper may run on one exact CPU: an interrupt, a switch, and the return.
+const LATE: Duration = Duration::from_micros(50);
+/// How long a tick is waited for before it counts as lost.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs the workload. Parameters: `time` of part 1, `threads` pinned to each CPU, `free` ones,
+/// `sections` and `wakes` for each CPU, `generations` of threads.
+///
+/// # Errors
+/// A sentence about what did not happen, or should not have.
+pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failure> {
+    let cpus = smp::all().count() as u64;
+    let time = params.duration("time", Duration::from_millis(200))?;
+    let pinned = params.u64("threads", 3)?;
+    let free = params.u64("free", cpus)?;
+    let sections = params.u64("sections", 4)?;
+    let wakes = params.u64("wakes", 200)?;
+    let generations = params.u64("generations", 40)?;
+    params.finish()?;
+    ensure!(
+        pinned >= 2,
+        "threads={pinned}: two or more are needed to preempt one"
+    );
+    ensure!(
+        pinned * cpus + free <= MAX_SPINNERS as u64,
+        "threads={pinned}, free={free}: more than {MAX_SPINNERS} in all"
+    );
+
+    let preempted = take_turns(time, pinned, free)?;
+    hold_sections(sections)?;
+    wake_in_all_ways(wakes)?;
+    come_and_go(generations)?;
+    nothing_lost()?;
+    Ok(format!(
+        "preempt on {cpus} CPUs: {preempted} turns ended, {} sections, {} wake-ups, {} threads",
+        sections * cpus,
+        wakes * WAYS.len() as u64 * cpus,
+        generations * BATCH as u64,
+    ))
+}
+
+// Part 1: turns.
+
+static STOP: AtomicBool = AtomicBool::new(false);
+static PROGRESS: [AtomicU64; MAX_SPINNERS] = [const { AtomicU64::new(0) }; MAX_SPINNERS];
+static SLEPT: AtomicU64 = AtomicU64::new(0);
+static WORST_LATE_TICKS: AtomicU64 = AtomicU64::new(0);
+
+fn spin(index: usize) {
+    while !STOP.load(Relaxed) {
+        PROGRESS[index].fetch_add(1, Relaxed);
+        expect_context(Context::Process);
+    }
+}
+
+/// Not a divisor of the quantum, so that wake-ups fall everywhere in it.
+const NAP: Duration = Duration::from_micros(730);
+
+fn nap(_: usize) {
+    while !STOP.load(Relaxed) {
+        let due = clock::now() + clock::ticks(NAP);
+        thread::sleep_until(due);
+        let woke = clock::now();
+        expect_context(Context::Process);
+        assert!(woke >= due, "a sleeper woke {} ticks early", due - woke);
+        WORST_LATE_TICKS.fetch_max(woke - due, Relaxed);
+        SLEPT.fetch_add(1, Relaxed);
+    }
+}
+
+/// Gives how many preemptions there were.
+fn take_turns(time: Duration, pinned: u64, free: u64) -> Result<u64, Failure> {
+    STOP.store(false, Relaxed);
+    SLEPT.store(0, Relaxed);
+    WORST_LATE_TICKS.store(0, Relaxed);
+    let path = ordinary_path();
+    let before: Vec<u64> = smp::all()
+        .map(|cpu| cpu.percpu().counters.preemptions(path))
+        .collect();
+    let mut spinners: Vec<JoinHandle> = Vec::new();
+    let mut sleepers: Vec<JoinHandle> = Vec::new();
+    for cpu in smp::all() {
+        sleepers.push(spawn_on(cpu, "sleeper", HIGH, nap, cpu.index())?);
+        for _ in 0..pinned {
+            let index = spinners.len();
+            PROGRESS[index].store(0, Relaxed);
+            spinners.push(spawn_on(cpu, "spinner", LOW, spin, index)?);
+        }
+    }
+    for _ in 0..free {
+        let index = spinners.len();
+        PROGRESS[index].store(0, Relaxed);
+        spinners.push(thread::spawn(&Spec {
+            name: "spinner",
+            level: LOW,
+            allowed: CpuSet::ALL,
+            entry: spin,
+            argument: index,
+        })?);
+    }
+    thread::sleep(time);
+    let ran_ticks: Vec<u64> = spinners
+        .iter()
+        .map(|spinner| spinner.thread().ran_ticks.load(Relaxed))
+        .collect();
+    STOP.store(true, Relaxed);
+    let count = spinners.len();
+    join_all(spinners);
+    join_all(sleepers);
+
+    let mut all = 0;
+    for (cpu, before) in smp::all().zip(before) {
+        let preempted = cpu.percpu().counters.preemptions(path) - before;
+        ensure!(
+            preempted > 0,
+            "CPU {} never preempted on the way out of an interrupt ({} path)",
+            cpu.index(),
+            path.name()
+        );
+        all += preempted;
+    }
+    for (index, progress) in PROGRESS[..count].iter().enumerate() {
+        ensure!(
+            progress.load(Relaxed) > 0,
+            "spinner {index} of {count} never ran"
+        );
+    }
+    ensure!(SLEPT.load(Relaxed) > 0, "no sleeper woke");
+    judge_times(&ran_ticks)?;
+    Ok(all)
+}
+
+/// Times mean something on one exact CPU; elsewhere they are only told.
+fn judge_times(ran_ticks: &[u64]) -> Result<(), Failure> {
+    let (least, most) = ran_ticks.iter().fold((u64::MAX, 0), |(least, most), &ran| {
+        (least.min(ran), most.max(ran))
+    });
+    let late = WORST_LATE_TICKS.load(Relaxed);
+    say!(
+        "  turns: {} spinners ran {} to {} us each, sleepers {} times, {} us late at worst",
+        ran_ticks.len(),
+        clock::micros(least),
+        clock::micros(most),
+        SLEPT.load(Relaxed),
+        clock::micros(late)
+    );
+    if clock::is_exact() && smp::all().count() == 1 {
+        let quantum = clock::ticks(QUANTUM) + clock::ticks(LATE);
+        ensure!(
+            most - least <= quantum,
+            "equal threads ran from {} to {} us: more than a quantum apart",
+            clock::micros(least),
+            clock::micros(most)
+        );
+        ensure!(
+            late <= clock::ticks(LATE),
+            "a sleeper was {} ns late",
+            clock::nanos(late)
+        );
+    }
+    Ok(())
+}
+
+// Part 2: sections.
+
+/// Who is in the section, and how many were.
+static SECTION: Lock<(u32, u64), Preempt> = Lock::new((0, 0));
+static SECTIONS: AtomicU64 = AtomicU64::new(0);
+
+fn section(_: usize) {
+    let me = thread::current().core.id();
+    let percpu = here().percpu();
+    for _ in 0..SECTIONS.load(Relaxed) {
+        let mut inside = SECTION.lock();
+        inside.0 = me;
+        let switches = percpu.counters.of(Counter::Switches);
+        let patience = clock::now() + clock::ticks(PATIENCE);
+        while !thread::current().core.preempt.peek().1 {
+            assert!(
+                clock::now() < patience,
+                "no tick asked for a switch in a section"
+            );
+        }
+        assert_eq!(
+            percpu.counters.of(Counter::Switches),
+            switches,
+            "a thread with preemption off was switched away from"
+        );
+        assert_eq!(inside.0, me, "two threads were in one section");
+        inside.1 += 1;
+        let before = percpu.counters.preemptions(Path::Thread);
+        drop(inside);
+        assert!(
+            percpu.counters.preemptions(Path::Thread) > before,
+            "the unlock did not make the switch that was asked for in the section"
+        );
+    }
+}
+
+fn hold_sections(sections: u64) -> Result<(), Failure> {
+    STOP.store(false, Relaxed);
+    SECTIONS.store(sections, Relaxed);
+    SECTION.lock().1 = 0;
+    let mut rivals: Vec<JoinHandle> = Vec::new();
+    for cpu in smp::all() {
+        rivals.push(spawn_on(cpu, "rival", LOW, spin, cpu.index())?);
+    }
+    on_each_cpu("section", LOW, section)?;
+    STOP.store(true, Relaxed);
+    join_all(rivals);
+    let (held, due) = (SECTION.lock().1, sections * smp::all().count() as u64);
+    ensure!(held == due, "{held} sections were held, not {due}");
+    Ok(())
+}
+
+// Part 3: wake-ups.
+
+/// How a thread is woken, and by which way out the waker is then preempted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// In `Process`.
+    Plain,
+    /// With interrupts held.
+    Held,
+    /// With preemption off.
+    Guarded,
+    /// With interrupts held; preemption is off for a while inside.
+    GuardedInHeld,
+    /// With preemption off; interrupts are held for a while inside.
+    HeldInGuarded,
+    /// By the handler of an interrupt.
+    Handler,
+}
+
+const WAYS: [Way; 6] = [
+    Way::Plain,
+    Way::Held,
+    Way::Guarded,
+    Way::GuardedInHeld,
+    Way::HeldInGuarded,
+    Way::Handler,
+];
+
+impl Way {
+    /// Self-SGIs that it takes.
+    fn self_sgis(self) -> u64 {
+        u64::from(matches!(self, Self::Held | Self::GuardedInHeld))
+    }
+
+    /// Where the preemption is made if nothing else interrupts.
+    fn path(self) -> Path {
+        match self {
+            Self::Plain | Self::Guarded | Self::HeldInGuarded => Path::Thread,
+            Self::Held | Self::GuardedInHeld | Self::Handler => ordinary_path(),
+        }
+    }
+}
+
+const OVER: u64 = u64::MAX;
+static WAKES: AtomicU64 = AtomicU64::new(0);
+static ASKED: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
+static RAN: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
+static WAITERS: [ThreadSlot; MAX_CPUS] = [const { ThreadSlot::new() }; MAX_CPUS];
+
+/// Runs once for each time it is asked to.
+fn wait(cpu: usize) {
+    let (asked, ran) = (&ASKED[cpu], &RAN[cpu]);
+    loop {
+        thread::wait_until(|| asked.load(Acquire) != ran.load(Relaxed));
+        expect_context(Context::Process);
+        if asked.load(Relaxed) == OVER {
+            return;
+        }
+        ran.store(asked.load(Relaxed), Release);
+    }
+}
+
+fn wake_waiter(cpu: usize) {
+    if let Some(waiter) = WAITERS[cpu].get() {
+        thread::wake(waiter);
+    }
+}
+
+fn on_call(interrupt: &Interrupt<'_>) {
+    let cpu = interrupt.cpu.index();
+    let ran = RAN[cpu].load(Relaxed);
+    wake_waiter(cpu);
+    assert_eq!(
+        RAN[cpu].load(Relaxed),
+        ran,
+        "a thread ran inside an interrupt handler"
+    );
+}
+
+/// Wakes the waiter of this CPU in that way. It must not run before the last guard is gone.
+fn wake_by(way: Way, cpu: usize) {
+    let asleep = RAN[cpu].load(Relaxed);
+    let still = || {
+        let ran = RAN[cpu].load(Relaxed);
+        assert_eq!(ran, asleep, "the woken thread ran too early ({way:?})");
+    };
+    match way {
+        Way::Plain => wake_waiter(cpu),
+        Way::Held => {
+            let _held = IrqGuard::new();
+            wake_waiter(cpu);
+            still();
+        }
+        Way::Guarded => {
+            let _guarded = PreemptGuard::new();
+            wake_waiter(cpu);
+            still();
+        }
+        Way::GuardedInHeld => {
+            let _held = IrqGuard::new();
+            let guarded = PreemptGuard::new();
+            wake_waiter(cpu);
+            still();
+            drop(guarded);
+            still();
+        }
+        Way::HeldInGuarded => {
+            let _guarded = PreemptGuard::new();
+            let held = IrqGuard::new();
+            wake_waiter(cpu);
+            still();
+            drop(held);
+            still();
+        }
+        Way::Handler => irq::send(Sgi::Call, To::Cpu(here().percpu())),
+    }
+}
+
+fn wake_all_ways(cpu: usize) {
+    ASKED[cpu].store(0, Relaxed);
+    RAN[cpu].store(0, Relaxed);
+    let waiter = match spawn_on(here(), "waiter", HIGH, wait, cpu) {
+        Ok(waiter) => waiter,
+        Err(error) => panic!("{error}"),
+    };
+    WAITERS[cpu].set(Some(waiter.waker()));
+    let counters = &here().percpu().counters;
+    let seen = |path: Path| {
+        let sgis = counters.of(Counter::SelfSgis);
+        let ways_out = [Path::Thread, Path::Irq, Path::Fiq];
+        let all: u64 = ways_out.map(|path| counters.preemptions(path)).iter().sum();
+        (sgis, all, counters.preemptions(path))
+    };
+    for round in 1..=WAKES.load(Relaxed) * WAYS.len() as u64 {
+        let way = WAYS[round as usize % WAYS.len()];
+        let (sgis, all, expected) = seen(way.path());
+        ASKED[cpu].store(round, Release);
+        wake_by(way, cpu);
+        assert_eq!(
+            RAN[cpu].load(Acquire),
+            round,
+            "the woken thread did not run at once ({way:?})"
+        );
+        let (sgis_after, all_after, expected_after) = seen(way.path());
+        assert_eq!(
+            sgis_after - sgis,
+            way.self_sgis(),
+            "wrong number of self-SGIs ({way:?})"
+        );
+        assert_eq!(
+            all_after - all,
+            1,
+            "a wake-up took not exactly one preemption ({way:?})"
+        );
+        // Another CPU's interrupt may have come just before the place meant, and have done it.
+        if clock::is_exact() && smp::all().count() == 1 {
+            assert_eq!(
+                expected_after - expected,
+                1,
+                "the preemption was not made on the {} path ({way:?})",
+                way.path().name()
+            );
+        }
+    }
+    ASKED[cpu].store(OVER, Release);
+    wake_waiter(cpu);
+    WAITERS[cpu].set(None);
+    waiter.join();
+}
+
+fn wake_in_all_ways(wakes: u64) -> Result<(), Failure> {
+    WAKES.store(wakes, Relaxed);
+    irq::set_handler(Sgi::Call.intid(), on_call, 0)?;
+    let (sgis, unlocked) = (total(Counter::SelfSgis), preemptions(Path::Thread));
+    on_each_cpu("waker", LOW, wake_all_ways)?;
+    irq::clear_handler(Sgi::Call.intid())?;
+    ensure!(
+        total(Counter::SelfSgis) > sgis,
+        "no wake-up with interrupts held raised a self-SGI"
+    );
+    ensure!(
+        preemptions(Path::Thread) > unlocked,
+        "no wake-up or preempt_enable preempted on the spot"
+    );
+    Ok(())
+}
+
+// Part 4: generations.
+
+/// How many threads there are at once.
+const BATCH: usize = 16;
+static LIVED: AtomicU32 = AtomicU32::new(0);
+
+fn live(_: usize) {
+    expect_context(Context::Process);
+    LIVED.fetch_add(1, Relaxed);
+}
+
+fn batch() -> Result<(), Failure> {
+    let mut threads = Vec::with_capacity(BATCH);
+    for number in 0..BATCH {
+        threads.push(thread::spawn(&Spec {
+            name: "short",
+            // Some before and some after the one that makes them gives up its CPU.
+            level: if number % 2 == 0 { LOW } else { HIGH },
+            allowed: CpuSet::ALL,
+            entry: live,
+            argument: number,
+        })?);
+    }
+    join_all(threads);
+    Ok(())
+}
+
+fn come_and_go(generations: u64) -> Result<(), Failure> {
+    LIVED.store(0, Relaxed);
+    // The first generation fills the stock of stacks.
+    batch()?;
+    let (before, _) = frames::usage();
+    for _ in 0..generations {
+        batch()?;
+    }
+    let (after, _) = frames::usage();
+    ensure!(
+        before == after,
+        "{generations} generations of threads left {} bytes behind",
+        before.abs_diff(after)
+    );
+    let due = (generations + 1) * BATCH as u64;
+    let lived = u64::from(LIVED.load(Relaxed));
+    ensure!(lived == due, "{lived} of {due} short threads ran");
+    Ok(())
+}

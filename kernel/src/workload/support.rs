@@ -1,0 +1,166 @@
+//! What the workloads share: sums over CPUs, threads that stay on one CPU, the check of a thread's
+//! own masks.
+//!
+//! A workload's threads do not return errors: what they see is wrong at that instant, so they panic,
+//! and the report shows the path that led there. What only sums can tell, the workload's main thread
+//! judges at the end and says in one sentence.
+
+use super::Failure;
+use crate::irq;
+use crate::smp::{self, Cpu};
+use crate::thread::{self, JoinHandle, SpawnError, Spec, Thread};
+use abi::path::Path;
+use alloc::vec::Vec;
+use core::sync::atomic::{
+    AtomicPtr,
+    Ordering::{Acquire, Release},
+};
+use cpu::counters::Counter;
+use cpu::hw::switch::masks;
+use cpu::mask::Context;
+use drivers::gicv3::Group;
+use sched::{CpuSet, Level};
+
+/// Fails the workload with that sentence unless `$condition` holds.
+macro_rules! ensure {
+    ($condition:expr, $($why:tt)+) => {
+        if !$condition {
+            return Err($crate::workload::Failure::new(format_args!($($why)+)));
+        }
+    };
+}
+pub(super) use ensure;
+
+/// The level of threads that a workload's busy work is done at.
+pub(super) const LOW: Level = level(4);
+/// The level of threads that are to preempt those.
+pub(super) const HIGH: Level = level(12);
+
+const fn level(number: u8) -> Level {
+    match Level::new(number) {
+        Some(level) => level,
+        None => panic!("there are 32 levels"),
+    }
+}
+
+/// `counter`, summed over all CPUs.
+pub(super) fn total(counter: Counter) -> u64 {
+    smp::all()
+        .map(|cpu| cpu.percpu().counters.of(counter))
+        .sum()
+}
+
+/// Preemptions on the way out of `path`, summed over all CPUs.
+pub(super) fn preemptions(path: Path) -> u64 {
+    smp::all()
+        .map(|cpu| cpu.percpu().counters.preemptions(path))
+        .sum()
+}
+
+/// The path that ordinary interrupts come by.
+pub(super) fn ordinary_path() -> Path {
+    match irq::setup().groups.ordinary {
+        Group::Zero => Path::Fiq,
+        Group::One => Path::Irq,
+    }
+}
+
+/// The state in which a machine must be after any workload: nothing lost, nothing unexpected.
+///
+/// # Errors
+/// Says what was lost.
+pub(super) fn nothing_lost() -> Result<(), Failure> {
+    let lost = total(Counter::PreemptionLost);
+    ensure!(lost == 0, "{lost} eligible preemptions were not made");
+    let unexpected = irq::unexpected_count();
+    ensure!(
+        unexpected == 0,
+        "{unexpected} interrupts came that nobody handles"
+    );
+    Ok(())
+}
+
+/// Stops unless this code runs with exactly the masks of `context`.
+#[inline(always)]
+#[track_caller]
+pub(super) fn expect_context(context: Context) {
+    let (found, expected) = (masks(), context.state(irq::setup().mechanism));
+    if found != expected {
+        panic!(
+            "thread {} runs with masks {found}, not with those of {context:?}, {expected}",
+            thread::current().name()
+        );
+    }
+}
+
+/// This CPU, for a thread that was spawned to stay on one.
+pub(super) fn here() -> &'static Cpu {
+    match smp::try_this() {
+        Some(cpu) => cpu,
+        None => unreachable!("a thread runs on a CPU"),
+    }
+}
+
+/// Makes a thread that stays on `cpu`.
+///
+/// # Errors
+/// Those of [`thread::spawn`].
+pub(super) fn spawn_on(
+    cpu: &'static Cpu,
+    name: &str,
+    level: Level,
+    entry: fn(usize),
+    argument: usize,
+) -> Result<JoinHandle, SpawnError> {
+    thread::spawn(&Spec {
+        name,
+        level,
+        allowed: CpuSet::only(cpu.id()),
+        entry,
+        argument,
+    })
+}
+
+/// Makes a thread on each CPU, which gets the CPU's number, and waits for their ends.
+///
+/// # Errors
+/// Those of [`thread::spawn`]; the threads made until then go on.
+pub(super) fn on_each_cpu(name: &str, level: Level, entry: fn(usize)) -> Result<(), SpawnError> {
+    let mut threads = Vec::new();
+    for cpu in smp::all() {
+        threads.push(spawn_on(cpu, name, level, entry, cpu.index())?);
+    }
+    join_all(threads);
+    Ok(())
+}
+
+/// Waits for the ends of all of them.
+pub(super) fn join_all(threads: Vec<JoinHandle>) {
+    for thread in threads {
+        thread.join();
+    }
+}
+
+/// A place where handlers find a thread. Whoever sets it empties it before the thread is joined.
+pub(super) struct ThreadSlot(AtomicPtr<Thread>);
+
+impl ThreadSlot {
+    /// Nobody.
+    pub(super) const fn new() -> Self {
+        Self(AtomicPtr::new(core::ptr::null_mut()))
+    }
+
+    /// Has `thread` found here from now on; `None`: nobody.
+    pub(super) fn set(&self, thread: Option<&'static Thread>) {
+        let thread = thread.map_or(core::ptr::null_mut(), |thread| {
+            core::ptr::from_ref(thread).cast_mut()
+        });
+        self.0.store(thread, Release);
+    }
+
+    /// Who is here.
+    pub(super) fn get(&self) -> Option<&'static Thread> {
+        // SAFETY: `set` stored a `&'static Thread`, and is called again before that thread ends.
+        unsafe { self.0.load(Acquire).as_ref() }
+    }
+}
