@@ -65,13 +65,18 @@ pub fn nmi_enter<M: Machine>(frame: &Frame, path: Path) -> NmiInside {
 pub fn nmi_exit<M: Machine>(inside: NmiInside) {
     let thread = M::thread();
     let cpu = M::cpu();
+    let NmiInside {
+        outer,
+        began_watching,
+        ..
+    } = inside;
     let inner = thread.path.get::<M>();
     let (now, id) = (M::now(), thread.id());
     cpu.trace.write(now, Event::Exit, cpu.index(), id, inner, 0);
-    if inside.began_watching {
+    if began_watching {
         epoch::end_watching::<M>(cpu);
     }
-    thread.path.set::<M>(inside.outer);
+    thread.path.set::<M>(outer);
     if !planted(Plant::NmiCountLeaks) {
         thread.preempt.sub::<M>(NMI_ONE);
     }

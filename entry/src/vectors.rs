@@ -261,5 +261,5 @@ const _: () = {
     assert!(offset_of!(Frame, sp) == offset_of!(Frame, x) + 248);
     assert!(offset_of!(Frame, spsr) == offset_of!(Frame, elr) + 8);
     assert!(offset_of!(Frame, when) == offset_of!(Frame, pmr) + 8);
-    assert!(size_of::<Frame>() % 16 == 0);
+    assert!(size_of::<Frame>().is_multiple_of(16));
 };

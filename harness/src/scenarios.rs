@@ -72,6 +72,11 @@ fn refuses() -> Vec<Scenario> {
         refuse("unknown-parameter", "run=selftest:speed=9", "speed"),
         refuse("bad-duration", "run=storm:seconds=soon", "soon"),
         refuse("not-built", "mask=allint run=selftest", "mask=allint"),
+        refuse(
+            "no-shell-yet",
+            "on_done=shell run=selftest",
+            "on_done=shell",
+        ),
         refuse("plant-in-a-normal-build", "plant=wfi-at-pmr-off", "plant="),
         refuse(
             "group-0-that-is-not-ours",

@@ -5,7 +5,7 @@
 //! free for NMIs.
 
 use crate::irq::Interrupt;
-use crate::smp::{self, Cpu};
+use crate::smp;
 use crate::thread;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;

@@ -248,7 +248,7 @@ pub(crate) fn stop_others() {
     for cpu in smp::all().filter(|cpu| cpu.index() != mine) {
         while !STOPPED[cpu.index()].answered.load(Ordering::Acquire) && sysreg::counter() < deadline
         {
-            crate::smp::spin();
+            smp::spin();
         }
     }
 }

@@ -15,7 +15,7 @@ mod wake;
 
 pub(crate) use idle::enter as enter_idle;
 pub(crate) use schedule::{
-    exit, preempt, relax, sleep, sleep_until, wait_until, wait_until_or, yield_now,
+    preempt, relax, sleep, sleep_until, wait_until, wait_until_or, yield_now,
 };
 pub(crate) use table::{
     BOOT, JoinHandle, MAX_THREADS, SpawnError, Spec, TABLE, Thread, current, new_idle,
