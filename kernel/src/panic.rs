@@ -56,7 +56,7 @@ pub(crate) fn on_stop(interrupt: &Interrupt<'_>) {
     stopped.frame_pointer.store(frame.x[29], Ordering::Relaxed);
     let masks = MaskState::new(frame.spsr as u32, frame.pmr as u8);
     stopped.masks.store(
-        masks.daif() as u64 | (masks.pmr() as u64) << 32,
+        u64::from(masks.daif()) | u64::from(masks.pmr()) << 32,
         Ordering::Relaxed,
     );
     stopped.answered.store(true, Ordering::Release);
