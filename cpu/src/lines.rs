@@ -30,6 +30,7 @@ pub struct Lines<const N: usize> {
     head: AtomicU64,
     tail: AtomicU64,
     lost: AtomicU64,
+    lost_ever: AtomicU64,
     draining: AtomicBool,
     slots: [Slot; N],
 }
@@ -46,6 +47,7 @@ impl<const N: usize> Lines<N> {
             head: AtomicU64::new(0),
             tail: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            lost_ever: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             slots: [const {
                 Slot {
@@ -61,6 +63,7 @@ impl<const N: usize> Lines<N> {
     pub fn write(&self, line: fmt::Arguments<'_>) {
         let Some(at) = self.take() else {
             self.lost.fetch_add(1, Relaxed);
+            self.lost_ever.fetch_add(1, Relaxed);
             return;
         };
         let slot = &self.slots[at as usize % N];
@@ -71,6 +74,11 @@ impl<const N: usize> Lines<N> {
         let _ = fmt::write(&mut writer, line);
         slot.len.store(writer.len as u32, Relaxed);
         slot.turn.store(lap::<N>(at) * 2 + 1, Release);
+    }
+
+    /// How many lines were ever lost.
+    pub fn lost_ever(&self) -> u64 {
+        self.lost_ever.load(Relaxed)
     }
 
     /// Gives every full line to `print`, in order, unless somebody else is at it. Not reentrant by

@@ -95,6 +95,13 @@ impl Clock {
         ticks(duration)
     }
 
+    /// What the timer is set to, in ticks, if it is on and has not fired since.
+    #[inline]
+    pub(crate) fn due(&self) -> Option<u64> {
+        let armed = self.armed.load(Relaxed);
+        (armed != 0 && armed != u64::MAX).then_some(armed)
+    }
+
     /// Sets this CPU's timer to `deadline`, or off. `NoIrq`, on the clock's own CPU.
     #[inline]
     pub(crate) fn arm(&self, deadline: Option<u64>) {

@@ -38,6 +38,11 @@ pub(crate) fn line(text: fmt::Arguments<'_>) {
     }
 }
 
+/// How many lines were ever lost because the ring was full.
+pub(crate) fn lost_lines() -> u64 {
+    LINES.lost_ever()
+}
+
 /// Prints what has been written, unless somebody is at it.
 pub(crate) fn drain() {
     LINES.drain(print);

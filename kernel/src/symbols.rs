@@ -12,7 +12,8 @@ unsafe extern "C" {
     static __symbols_start: u8;
 }
 
-fn table() -> Option<SymbolTable<'static>> {
+/// All of them; `None` if the image tool did not run.
+pub(crate) fn table() -> Option<SymbolTable<'static>> {
     // By the linker's symbol: the compiler believes that `ROOM` is all zeros.
     let start = &raw const __symbols_start;
     // SAFETY: `ROOM` lies there, and is never written after linking.

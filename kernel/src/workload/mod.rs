@@ -2,7 +2,10 @@
 //! it hit what it claims.
 
 mod crash;
+mod histogram;
 mod preempt;
+mod random;
+mod storm;
 mod support;
 
 use crate::thread::{self, Spec};
@@ -43,6 +46,7 @@ const WORKLOADS: &[(&str, Workload)] = &[
     ("selftest", selftest),
     ("crash", crash::run),
     ("preempt", preempt::run),
+    ("storm", storm::run),
 ];
 
 /// The self-test has passed on every CPU before any workload runs.

@@ -1,0 +1,129 @@
+//! What must hold after a storm. The first thing that does not is the verdict.
+
+use super::landing::Landing;
+use super::load::{CHILDREN, CORRUPT, ROUNDS};
+use super::report::{Report, Span};
+use super::{fair_ticks, sources::Source};
+use crate::workload::Failure;
+use crate::{clock, irq};
+use abi::path::Path;
+use core::sync::atomic::Ordering::Relaxed;
+use drivers::gicv3::Group;
+
+/// How late an NMI may be where time is exact, in guest instructions from its deadline to the first
+/// instruction of the vector, all windows included in which nothing holds NMIs on purpose.
+pub(super) const LATENCY_INSTRUCTIONS: u64 = 400;
+
+/// Judges.
+///
+/// # Errors
+/// The first thing that is wrong, as a sentence.
+pub(super) fn judge(report: &Report) -> Result<(), Failure> {
+    let sound = nothing_broke(report);
+    sound.and_then(|()| nothing_was_missed(report))?;
+    if clock::is_exact() && report.storm.stations.len() == 1 {
+        times_are_right(report)?;
+    }
+    Ok(())
+}
+
+fn zero(count: u64, what: &str) -> Result<(), Failure> {
+    match count {
+        0 => Ok(()),
+        _ => Err(Failure::new(format_args!("{count} {what}"))),
+    }
+}
+
+fn nothing_broke(report: &Report) -> Result<(), Failure> {
+    let tally = &report.tally;
+    zero(CORRUPT.load(Relaxed), "corruptions found by threads")?;
+    zero(tally.lost, "eligible preemptions lost")?;
+    zero(tally.by(Path::Nmi), "switches on the way out of an NMI")?;
+    zero(
+        tally.by(Path::SError),
+        "switches on the way out of an SError",
+    )?;
+    zero(tally.by(Path::Debug), "switches from a debug exception")?;
+    zero(tally.unexpected, "interrupts without a handler")?;
+    zero(tally.lost_lines, "log lines lost")?;
+    zero(tally.used_bytes, "bytes of frames leaked")?;
+    let total = &report.total;
+    if !total.is_balanced() {
+        return Err(Failure::new(format_args!(
+            "the ledger does not balance: {} acknowledged, {} dropped, {} deactivated",
+            total.acknowledged, total.dropped, total.deactivated
+        )));
+    }
+    let cpus = report.storm.stations.len();
+    zero(
+        (cpus - report.active) as u64,
+        "CPUs with active priorities at rest",
+    )
+}
+
+/// A storm that hit nothing proves nothing.
+fn nothing_was_missed(report: &Report) -> Result<(), Failure> {
+    let some = |count: u64, what: &str| match count {
+        0 => Err(Failure::new(format_args!(
+            "vacuous: no {what} (run it longer, or at a higher rate)"
+        ))),
+        _ => Ok(()),
+    };
+    let tally = &report.tally;
+    for source in Source::ALL {
+        let has_any = source != Source::Spi || !report.storm.spis.is_empty();
+        if has_any {
+            some(report.arrivals(source), source.name())?;
+        }
+    }
+    some(report.landed(Landing::Thread), "landing in a thread")?;
+    if irq::has_nmis() {
+        some(tally.nmis, "NMI")?;
+        some(
+            report.landed(Landing::Masked),
+            "landing in a masked section",
+        )?;
+        some(
+            report.landed(Landing::EntryExit),
+            "landing in an entry or exit window",
+        )?;
+        some(
+            report.landed(Landing::IrqHandler),
+            "landing in an interrupt handler",
+        )?;
+        some(tally.nmis_saw_resched, "NMI exit with need_resched set")?;
+    }
+    let ordinary = match irq::setup().groups.ordinary {
+        Group::Zero => Path::Fiq,
+        Group::One => Path::Irq,
+    };
+    some(
+        tally.by(ordinary),
+        "preemption on the way out of an interrupt",
+    )?;
+    some(
+        tally.by(Path::Fault),
+        "preemption on the way out of a fault",
+    )?;
+    some(tally.by(Path::Thread), "preemption where a guard ended")?;
+    some(tally.self_sgis, "wake-up with interrupts masked")?;
+    some(ROUNDS.load(Relaxed), "round of a thread")?;
+    some(CHILDREN.load(Relaxed), "thread made and joined")
+}
+
+fn times_are_right(report: &Report) -> Result<(), Failure> {
+    let worst = report.latency().worst;
+    if irq::has_nmis() && worst > LATENCY_INSTRUCTIONS {
+        return Err(Failure::new(format_args!(
+            "an NMI was {worst} guest instructions late; {LATENCY_INSTRUCTIONS} are permitted"
+        )));
+    }
+    if report.spread_ticks > fair_ticks() {
+        return Err(Failure::new(format_args!(
+            "equal spinners differ by {} of run time; {} are permitted",
+            Span(report.spread_ticks),
+            Span(fair_ticks())
+        )));
+    }
+    Ok(())
+}

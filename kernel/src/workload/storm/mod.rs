@@ -1,0 +1,217 @@
+//! The storm: NMIs rain on all CPUs while threads of every habit run, and nothing may break.
+//!
+//! A kernel's rules about masks and preemption are easily kept as long as nobody interrupts at the
+//! wrong moment. So everything happens at once here, at moments drawn from a seed: threads spin,
+//! sleep, yield, fault, mask, call other CPUs, make threads and join them (`load`), under NMIs from
+//! three kinds of source (`sources`). Each NMI is counted by where it landed (`landing`): a storm that
+//! missed a place it claims to hit fails, as does one that finds anything wrong (`judge`).
+//!
+//! | parameter | meaning | default |
+//! |---|---|---|
+//! | `seconds`, or `time` | how long, in guest time | 5 s |
+//! | `nmis` | stop after so many NMIs instead | – |
+//! | `rate` | timer NMIs a second on each CPU, on average | 5,000; under exact time 400,000 |
+//!
+//! Without NMIs (`mask=daif`) the same sources rain ordinary interrupts.
+//!
+//! Times are judged only where they are exact (`clock::is_exact`) and there is one CPU; everywhere
+//! else they are the host's, and only reported.
+
+mod judge;
+mod landing;
+mod load;
+mod registers;
+mod report;
+mod sources;
+mod station;
+mod tally;
+
+use super::{Failure, Task};
+use crate::smp::QUANTUM;
+use crate::{clock, irq, say, thread};
+use alloc::string::String;
+use boot::args::Params;
+use core::sync::atomic::Ordering::Relaxed;
+use core::time::Duration;
+use entry::frame::STAMP_INSTRUCTIONS;
+use landing::TextMap;
+use report::{Grouped, Report};
+use spin::Once;
+use station::Storm;
+use tally::Tally;
+
+/// How long it lasts if nobody says.
+const DEFAULT_TIME: Duration = Duration::from_secs(5);
+/// Timer NMIs a second on each CPU where the host's time counts.
+const FREE_RATE: u64 = 5_000;
+/// Timer NMIs a second on each CPU under exact time: every 2,500 instructions at 1 GHz.
+const EXACT_RATE: u64 = 400_000;
+/// The highest rate that leaves the threads some time.
+const MAX_RATE: u64 = 1_000_000;
+/// How often the number of NMIs is looked at.
+const LOOK: Duration = Duration::from_millis(1);
+/// How often a line is printed.
+const LINE: Duration = Duration::from_secs(1);
+
+static STORM: Once<Storm> = Once::new();
+
+/// The storm, for its threads and handlers.
+#[inline]
+fn storm() -> &'static Storm {
+    match STORM.get() {
+        Some(storm) => storm,
+        None => panic!("a storm interrupt came before the storm was made"),
+    }
+}
+
+/// What was asked for.
+struct Plan {
+    seed: u64,
+    /// How long, in ticks.
+    time_ticks: u64,
+    /// After how many storm interrupts to stop; 0: never.
+    nmis: u64,
+    /// Timer NMIs a second on each CPU.
+    rate: u64,
+}
+
+impl Plan {
+    fn read(task: &Task, mut params: Params<'static>) -> Result<Self, Failure> {
+        let default = if clock::is_exact() {
+            EXACT_RATE
+        } else {
+            FREE_RATE
+        };
+        let time = params.duration("time", DEFAULT_TIME)?;
+        let seconds = params.u64("seconds", 0)?;
+        let nmis = params.u64("nmis", 0)?;
+        let rate = params.u64("rate", default)?;
+        params.finish()?;
+        if rate == 0 || rate > MAX_RATE {
+            return Err(Failure::new(format_args!(
+                "rate={rate}: a rate is 1 to {MAX_RATE} a second"
+            )));
+        }
+        let time_ticks = match (nmis, seconds) {
+            (0, 0) => clock::ticks(time),
+            (0, seconds) => clock::ticks(Duration::from_secs(seconds)),
+            _ => u64::MAX / 2,
+        };
+        Ok(Self {
+            seed: task.seed,
+            time_ticks,
+            nmis,
+            rate,
+        })
+    }
+}
+
+/// The workload.
+pub(crate) fn run(task: &Task, params: Params<'static>) -> Result<String, Failure> {
+    let plan = Plan::read(task, params)?;
+    let storm = make()?;
+    let mean_ticks = clock::frequency().hz() / plan.rate;
+    storm.reset(plan.seed, mean_ticks);
+    announce(storm, &plan);
+    tally::warm_up(storm.stations.len())?;
+
+    let before = Tally::take();
+    storm.began.store(clock::now(), Relaxed);
+    sources::open(storm)?;
+    let members = load::start(storm)?;
+    watch(storm, &plan, &before);
+    let spread_ticks = load::stop(storm, members)?;
+    sources::close(storm)?;
+    let lasted_ticks = clock::now() - storm.began.load(Relaxed);
+    let active = tally::audit(storm.stations.len())?;
+    let all = Tally::take_quiet();
+
+    let report = Report {
+        storm,
+        tally: all.since(&before),
+        total: all,
+        lasted_ticks,
+        spread_ticks,
+        active,
+    };
+    report.print();
+    judge::judge(&report)?;
+    Ok(alloc::format!(
+        "storm, {} on {}: {} {}, {} preemptions, 0 lost",
+        report::Seconds(lasted_ticks),
+        report::Cpus(storm.stations.len()),
+        Grouped(storm.total()),
+        report::interrupts(),
+        Grouped(report.tally.preempted()),
+    ))
+}
+
+/// Makes the storm, the first time.
+fn make() -> Result<&'static Storm, Failure> {
+    STORM.try_call_once(|| {
+        let timer = clock::free_timer().ok_or("there is no free timer")?;
+        let map = TextMap::draw()
+            .ok_or("the image carries no symbols, by which landings are told apart")?;
+        let stamp_ticks = match clock::is_exact() {
+            true => STAMP_INSTRUCTIONS,
+            false => 0,
+        };
+        let cpus = cpu::percpu::count();
+        Ok(Storm::new(
+            cpus,
+            sources::spare_spis(),
+            timer,
+            map,
+            stamp_ticks,
+        ))
+    })
+}
+
+fn announce(storm: &Storm, plan: &Plan) {
+    let setup = irq::setup();
+    say!("");
+    say!(
+        "storm on {}, seed {}: {} threads, {} SPIs, mask={}, {} guest time",
+        report::Cpus(storm.stations.len()),
+        plan.seed,
+        storm.stations.len() * load::crew_size(),
+        storm.spis.len(),
+        setup.mechanism.name(),
+        if clock::is_exact() {
+            "exact"
+        } else {
+            "free-running"
+        },
+    );
+    if !irq::has_nmis() {
+        say!("there are no NMIs under mask=daif: the same storm of ordinary interrupts");
+    }
+}
+
+/// Prints a line each second until it is over.
+fn watch(storm: &Storm, plan: &Plan, before: &Tally) {
+    let began = storm.began.load(Relaxed);
+    let (line, look) = (clock::ticks(LINE), clock::ticks(LOOK));
+    let end = began.saturating_add(plan.time_ticks);
+    let mut next_line = began + line;
+    loop {
+        let next = match plan.nmis {
+            0 => next_line.min(end),
+            _ => (clock::now() + look).min(next_line),
+        };
+        thread::sleep_until(next);
+        let now = clock::now();
+        if now >= next_line {
+            report::live(now - began, storm, &Tally::take().since(before));
+            next_line += line;
+        }
+        if now >= end || (plan.nmis != 0 && storm.total() >= plan.nmis) {
+            return;
+        }
+    }
+}
+
+/// How much the run times of two equal spinners may differ.
+fn fair_ticks() -> u64 {
+    2 * clock::ticks(QUANTUM)
+}
