@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `seconds`, or `time` | how long, in guest time | 5 s |
 //! | `nmis` | stop after so many NMIs instead | – |
-//! | `rate` | timer NMIs a second on each CPU, on average | 5,000; under exact time 400,000 |
+//! | `rate` | timer NMIs a second on each CPU, on average | 5,000; where time is exact, one in 2,500 instructions |
 //!
 //! Without NMIs (`mask=daif`) the same sources rain ordinary interrupts.
 //!
@@ -44,10 +44,11 @@ use tally::Tally;
 const DEFAULT_TIME: Duration = Duration::from_secs(5);
 /// Timer NMIs a second on each CPU where the host's time counts.
 const FREE_RATE: u64 = 5_000;
-/// Timer NMIs a second on each CPU under exact time: every 2,500 instructions at 1 GHz.
-const EXACT_RATE: u64 = 400_000;
-/// The highest rate that leaves the threads some time.
-const MAX_RATE: u64 = 1_000_000;
+/// Instructions from one timer NMI to the next where time is exact.
+const EXACT_PERIOD: u64 = 2_500;
+/// The highest rate that leaves the threads some time: there, and where the host's time counts.
+const LEAST_EXACT_PERIOD: u64 = 600;
+const MAX_FREE_RATE: u64 = 100_000;
 /// How often the number of NMIs is looked at.
 const LOOK: Duration = Duration::from_millis(1);
 /// How often a line is printed.
@@ -77,19 +78,19 @@ struct Plan {
 
 impl Plan {
     fn read(task: &Task, mut params: Params<'static>) -> Result<Self, Failure> {
-        let default = if clock::is_exact() {
-            EXACT_RATE
-        } else {
-            FREE_RATE
+        let hz = clock::frequency().hz();
+        let (default, most) = match clock::is_exact() {
+            true => (hz / EXACT_PERIOD, hz / LEAST_EXACT_PERIOD),
+            false => (FREE_RATE, MAX_FREE_RATE),
         };
         let time = params.duration("time", DEFAULT_TIME)?;
         let seconds = params.u64("seconds", 0)?;
         let nmis = params.u64("nmis", 0)?;
         let rate = params.u64("rate", default)?;
         params.finish()?;
-        if rate == 0 || rate > MAX_RATE {
+        if rate == 0 || rate > most {
             return Err(Failure::new(format_args!(
-                "rate={rate}: a rate is 1 to {MAX_RATE} a second"
+                "rate={rate}: a rate is 1 to {most} a second here"
             )));
         }
         let time_ticks = match (nmis, seconds) {
