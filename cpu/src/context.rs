@@ -1,7 +1,25 @@
 //! Contexts as tokens: who holds a [`Cx`] of a state knows that the CPU is in it.
 //!
 //! A token is zero-sized, cannot be copied or sent to another CPU, and each verb consumes one and
-//! gives the next. So an order of steps that is wrong does not compile:
+//! gives the next. The order of a fault compiles:
+//!
+//! ```
+//! use cpu::{context::{Critical, Cx, Entry, Interrupted, NoNmi}, machine::Machine};
+//!
+//! fn right<M: Machine>(cx: Cx<M, Entry>, i: Interrupted) -> Cx<M, Critical> {
+//!     let open = cx.hold_irqs().inherit(i).release_irqs(i);
+//!     let mut inherited = open.hold_irqs(i);
+//!     let _legal: Option<cpu::context::Switchable<'_>> = inherited.switchable(i);
+//!     inherited.mask_all()
+//! }
+//!
+//! fn also_right<M: Machine>(cx: Cx<M, Entry>) {
+//!     let no_nmi: Cx<M, NoNmi> = cx.no_nmi();
+//!     no_nmi.mask_all().leave();
+//! }
+//! ```
+//!
+//! An order of steps that is wrong does not:
 //!
 //! ```compile_fail,E0599
 //! // Nothing may be unmasked before ordinary interrupts are held.

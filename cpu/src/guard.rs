@@ -4,6 +4,13 @@
 //! else on this CPU touches a thing, and it gives none: what NMIs share is behind an
 //! [`NmiGuard`], a different type.
 //!
+//! ```
+//! fn needs_nmi_free(_: &cpu::guard::NmiGuard) {}
+//! needs_nmi_free(&cpu::guard::NmiGuard::new());
+//! fn sendable<T: Send>(_: T) {}
+//! sendable(1);
+//! drop(cpu::guard::IrqGuard::new());
+//! ```
 //! ```compile_fail,E0308
 //! fn needs_nmi_free(_: &cpu::guard::NmiGuard) {}
 //! needs_nmi_free(&cpu::guard::IrqGuard::new());

@@ -9,6 +9,12 @@
 //! A lock taken in a context it is not for stops the kernel with a sentence, in every build: it would
 //! deadlock only when luck runs out. The spinning itself is crate `spin`'s.
 //!
+//! ```
+//! fn sendable<T: Send>(_: T) {}
+//! let lock = cpu::lock::Lock::<u32, cpu::lock::Irq>::new(1);
+//! sendable(*lock.lock());
+//! sendable(lock);
+//! ```
 //! ```compile_fail,E0277
 //! // A lock guard stays on its CPU.
 //! fn sendable<T: Send>(_: T) {}

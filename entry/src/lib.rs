@@ -13,7 +13,7 @@
 //!
 //! Everything is generic over the [`Machine`] and over the [`Kernel`] above: the same source runs on
 //! the real CPU and, on the host, against the modelled one, where every interleaving is tried
-//! (`tests/model.rs`). What is assembly (`vectors`) is not in the model; the binary checker and the
+//! (`tests/model`). What is assembly (`vectors`) is not in the model; the binary checker and the
 //! boot self-test own it.
 
 pub mod error;

@@ -9,7 +9,23 @@ use cpu::machine::Machine;
 /// set. Looks again until it is clear, since interrupts come in while other threads run.
 ///
 /// The CPU is exactly in `NoIrq` here: only ordinary interrupts are masked when scheduling. Only the
-/// legal switch state gets this far; from an NMI handler's token there is no way:
+/// legal switch state gets this far:
+///
+/// ```
+/// use cpu::{context::{Critical, Cx, Entry, Interrupted, NoNmi}, machine::Machine};
+/// use entry::irqentry::{irqentry_enter, irqentry_exit};
+/// fn right<M: Machine, K: entry::Kernel<M>>(
+///     cx: Cx<M, Entry>,
+///     frame: &entry::frame::Frame,
+///     i: Interrupted,
+/// ) -> Cx<M, Critical> {
+///     let cx = cx.hold_irqs().inherit(i);
+///     let mut inside = irqentry_enter(cx, frame, i, abi::path::Path::Fault);
+///     entry::resched::cond_resched::<M, K>(&mut inside, abi::path::Path::Fault);
+///     irqentry_exit(inside).mask_all()
+/// }
+/// ```
+/// From an NMI handler's token there is no way:
 ///
 /// ```compile_fail,E0308
 /// use cpu::{context::{Cx, NoNmi}, machine::Machine};

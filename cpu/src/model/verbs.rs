@@ -49,12 +49,16 @@ impl fmt::Display for Point {
     }
 }
 
+/// So many steps no program makes, whatever nests in it.
+const ENDLESS: u64 = 5_000;
+
 /// A place where something may interrupt.
 #[track_caller]
 pub(super) fn step(point: Point) {
     let at = Location::caller();
     MODEL.with(|model| {
         model.steps.set(model.steps.get() + 1);
+        assert!(model.steps.get() < ENDLESS, "the execution does not end");
         check::nest(model);
         model.tell(|| format!("{point}   {}:{}", at.file(), at.line()));
         exception::interrupts(model, point, at);
