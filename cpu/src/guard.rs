@@ -85,10 +85,11 @@ impl NmiGuard {
     /// Holds NMIs and ordinary interrupts. Any context; nests.
     #[inline(always)]
     pub fn new() -> Self {
-        let daif = local::nmi_save();
+        // In this order, since both may be kept in DAIF, and come back in the reverse one.
+        let irqs = IrqGuard::new();
         Self {
-            daif,
-            _irqs: IrqGuard::new(),
+            daif: local::nmi_save(),
+            _irqs: irqs,
         }
     }
 }
@@ -102,8 +103,7 @@ impl Default for NmiGuard {
 impl Drop for NmiGuard {
     #[inline(always)]
     fn drop(&mut self) {
-        // The order on the way out does not matter for what may come: with PMR off only NMIs may,
-        // and `_irqs` lets the rest in after this.
+        // Only NMIs may come after this; `_irqs` lets the rest in.
         local::nmi_restore(self.daif);
     }
 }
@@ -142,6 +142,21 @@ impl Drop for PreemptGuard {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn guards_put_back_the_masks_they_found() {
+        assert_eq!(local::masks(), 0);
+        let outer = NmiGuard::new();
+        let held = local::masks();
+        assert_ne!(held, 0);
+        let inner = IrqGuard::new();
+        let innermost = NmiGuard::new();
+        drop(innermost);
+        drop(inner);
+        assert_eq!(local::masks(), held);
+        drop(outer);
+        assert_eq!(local::masks(), 0);
+    }
 
     #[test]
     fn preempt_guards_nest_and_ask_once() {

@@ -1,5 +1,6 @@
 //! Guards and locks on the host: each host thread is a CPU of its own that nothing interrupts.
 
+use crate::mask::daif;
 use crate::percpu::PerCpu;
 use crate::thread::Core;
 use std::cell::Cell;
@@ -7,6 +8,8 @@ use std::cell::Cell;
 std::thread_local! {
     static THREAD: &'static Core = Box::leak(Box::new(Core::new(0)));
     static ASKED: Cell<u32> = const { Cell::new(0) };
+    /// `DAIF` as the `daif` mechanism uses it: the one register that both kinds of guard write.
+    static DAIF: Cell<u64> = const { Cell::new(0) };
 }
 
 pub(crate) fn thread() -> &'static Core {
@@ -21,16 +24,26 @@ pub(crate) fn cpu() -> &'static PerCpu {
 }
 
 pub(crate) fn irq_save() -> u64 {
-    0
+    DAIF.replace(DAIF.get() | u64::from(daif::I | daif::F))
 }
 
-pub(crate) fn irq_restore(_: u64) {}
+pub(crate) fn irq_restore(saved: u64) {
+    DAIF.set(saved);
+}
 
 pub(crate) fn nmi_save() -> u64 {
-    0
+    irq_save()
 }
 
-pub(crate) fn nmi_restore(_: u64) {}
+pub(crate) fn nmi_restore(saved: u64) {
+    irq_restore(saved);
+}
+
+/// The masks that guards have left.
+#[cfg(test)]
+pub(crate) fn masks() -> u64 {
+    DAIF.get()
+}
 
 pub(crate) fn preempt_wanted() {
     ASKED.set(ASKED.get() + 1);
