@@ -27,7 +27,25 @@ use crate::guard::{IrqGuard, NmiGuard, Pinned, PreemptGuard};
 use crate::local;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
+use spin::RelaxStrategy;
 use spin::mutex::{SpinMutex, SpinMutexGuard};
+
+/// One turn of a wait for a lock. `yield`, which lets an emulator that runs CPUs in turns give the
+/// holder its turn; the `isb` of `core::hint::spin_loop` does not, and the wait would last seconds.
+pub enum Yield {}
+
+impl RelaxStrategy for Yield {
+    #[inline(always)]
+    fn relax() {
+        #[cfg(target_os = "none")]
+        // SAFETY: a hint.
+        unsafe {
+            core::arch::asm!("yield", options(nomem, nostack, preserves_flags));
+        };
+        #[cfg(not(target_os = "none"))]
+        core::hint::spin_loop();
+    }
+}
 
 /// A context class of locks.
 pub trait Class {
@@ -96,7 +114,7 @@ impl Class for Nmi {
 
 /// A `T` that one CPU at a time has.
 pub struct Lock<T, C> {
-    inner: SpinMutex<T>,
+    inner: SpinMutex<T, Yield>,
     class: PhantomData<fn() -> C>,
 }
 
@@ -138,7 +156,7 @@ impl<T, C: Class> Lock<T, C> {
     }
 
     #[cold]
-    fn wait(&self) -> SpinMutexGuard<'_, T> {
+    fn wait(&self) -> SpinMutexGuard<'_, T, Yield> {
         self.inner.lock()
     }
 
@@ -158,7 +176,7 @@ fn refused(class: &str) -> ! {
 #[must_use = "the lock is held only as long as the guard lives"]
 pub struct LockGuard<'a, T, C: Class> {
     // Dropped in this order: the lock first, then what was held off comes in.
-    inner: SpinMutexGuard<'a, T>,
+    inner: SpinMutexGuard<'a, T, Yield>,
     held_off: C::Guard,
 }
 

@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use core::time::Duration;
 use cpu::guard::Pinned;
 use cpu::hw::{local, sysreg};
+use cpu::lock::Yield;
 use cpu::percpu::{self, MAX_CPUS, PerCpu, StackTops};
 use cpu::thread::Core;
 use drivers::affinity::Affinity;
@@ -31,7 +32,7 @@ pub(crate) struct Cpu {
     percpu: &'static PerCpu,
     id: CpuId,
     /// Who is ready, who sleeps, who runs. Taken with IRQs held, kept across a switch.
-    pub(crate) queue: SpinMutex<sched::Cpu>,
+    pub(crate) queue: SpinMutex<sched::Cpu, Yield>,
     /// `queue.load()`, to look at without the lock.
     pub(crate) load: AtomicU32,
     /// The thread that was switched away from last; for who comes.

@@ -9,6 +9,7 @@ use cpu::cell::NoSteps;
 use cpu::counters::Counter;
 use cpu::guard::{IrqGuard, Pinned};
 use cpu::hw::{local, sysreg};
+use cpu::lock::Yield;
 use cpu::plant::{Plant, planted};
 use entry::ExitLooks;
 use sched::{CpuId, Removed, Resched, Wake, balance};
@@ -80,7 +81,7 @@ fn enqueue_woken(thread: &'static Thread) -> bool {
 
 /// Enqueues on `target`, whose lock is held, and tells it. Gives whether this CPU is to switch.
 fn enqueue(
-    mut queue: SpinMutexGuard<'_, Queue>,
+    mut queue: SpinMutexGuard<'_, Queue, Yield>,
     target: &'static Cpu,
     here: &'static Cpu,
     thread: &'static Thread,
