@@ -2,8 +2,10 @@
 //! it hit what it claims.
 
 mod crash;
+mod fault;
 mod histogram;
 mod preempt;
+mod rain;
 mod random;
 mod storm;
 mod support;
@@ -47,6 +49,7 @@ const WORKLOADS: &[(&str, Workload)] = &[
     ("crash", crash::run),
     ("preempt", preempt::run),
     ("storm", storm::run),
+    ("fault", fault::run),
 ];
 
 /// The self-test has passed on every CPU before any workload runs.

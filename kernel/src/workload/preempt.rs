@@ -408,13 +408,15 @@ fn wake_all_ways(cpu: usize) {
             way.self_sgis(),
             "wrong number of self-SGIs ({way:?})"
         );
-        assert_eq!(
-            all_after - all,
-            1,
-            "a wake-up took not exactly one preemption ({way:?})"
+        // Another CPU's interrupt may have come just before the place meant, and have done it; or for
+        // the sake of the thread that waits for us all.
+        let alone = smp::all().count() == 1;
+        let preempted = all_after - all;
+        assert!(
+            preempted == 1 || !alone && preempted > 0,
+            "a wake-up took {preempted} preemptions, not one ({way:?})"
         );
-        // Another CPU's interrupt may have come just before the place meant, and have done it.
-        if clock::is_exact() && smp::all().count() == 1 {
+        if alone {
             assert_eq!(
                 expected_after - expected,
                 1,
