@@ -28,9 +28,11 @@ pub enum Counter {
     Switches,
     /// Self-SGIs raised because a wake-up was made with IRQs masked.
     SelfSgis,
+    /// Waits for an interrupt in idle.
+    Waits,
 }
 
-const COUNTERS: usize = Counter::SelfSgis as usize + 1;
+const COUNTERS: usize = Counter::Waits as usize + 1;
 
 /// The counters of one CPU. Incremented in any context, read from anywhere.
 #[derive(Debug)]

@@ -54,3 +54,19 @@ pub fn deactivate(intid: u32) {
 pub fn running_priority() -> u8 {
     crate::read_sysreg!("icc_rpr_el1") as u8
 }
+
+/// The most urgent interrupt of `group` that is pending for this CPU, PMR or not: `ICC_HPPIR0_EL1` or
+/// `ICC_HPPIR1_EL1`. Ask [`is_interrupt`] whether there is one. Changes nothing.
+#[inline(always)]
+pub fn highest_pending(group: Group) -> u32 {
+    match group {
+        Group::Zero => crate::read_sysreg!("icc_hppir0_el1") as u32,
+        Group::One => crate::read_sysreg!("icc_hppir1_el1") as u32,
+    }
+}
+
+/// Whether `intid` names an interrupt: 1020 to 1023 say that there is none (IHI 0069 H, 2.2.1).
+#[inline(always)]
+pub const fn is_interrupt(intid: u32) -> bool {
+    !matches!(intid, 1020..=1023)
+}

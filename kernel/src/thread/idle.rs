@@ -8,6 +8,7 @@ use crate::{console, control};
 use abi::path::Path;
 use cpu::cell::NoSteps;
 use cpu::context::Switchable;
+use cpu::counters::Counter;
 use cpu::epoch;
 use cpu::guard::IrqGuard;
 use cpu::hw::{idle, slots};
@@ -21,6 +22,7 @@ pub(crate) fn enter(cpu: &'static Cpu) -> ! {
         let irqs = IrqGuard::new();
         if !core.preempt.need_resched::<NoSteps>() && !steal(cpu) {
             control::check_idle(cpu);
+            cpu.percpu().counters.count(Counter::Waits);
             // Quiescent from here: an idle CPU holds no reference into any table.
             epoch::end_watching::<NoSteps>(cpu.percpu());
             idle::wait(core);

@@ -4,11 +4,15 @@
 mod crash;
 mod fault;
 mod histogram;
+mod idle;
+mod ipi;
+mod masked;
 mod preempt;
 mod rain;
 mod random;
 mod storm;
 mod support;
+mod withdrawn;
 
 use crate::thread::{self, Spec};
 use crate::{say, verdict};
@@ -50,6 +54,10 @@ const WORKLOADS: &[(&str, Workload)] = &[
     ("preempt", preempt::run),
     ("storm", storm::run),
     ("fault", fault::run),
+    ("masked", masked::run),
+    ("withdrawn", withdrawn::run),
+    ("idle", idle::run),
+    ("ipi", ipi::run),
 ];
 
 /// The self-test has passed on every CPU before any workload runs.
