@@ -55,6 +55,7 @@ fn may_fault(interrupted: Interrupted) -> bool {
     matches!(interrupted.context(), Context::Process | Context::NoIrq)
 }
 
+// ANCHOR: fault
 #[inline(always)]
 fn fault<M: Machine, K: Kernel<M>>(
     frame: &mut Frame,
@@ -86,3 +87,4 @@ fn fault<M: Machine, K: Kernel<M>>(
     }
     done
 }
+// ANCHOR_END: fault

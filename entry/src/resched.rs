@@ -41,6 +41,7 @@ use cpu::machine::Machine;
 ///     entry::resched::cond_resched::<M, K>(cx, abi::path::Path::Fault);
 /// }
 /// ```
+// ANCHOR: cond_resched
 #[inline(always)]
 pub fn cond_resched<M: Machine, K: Kernel<M>>(inside: &mut Inside<M>, path: Path) {
     if let Some(mut legal) = inside.switchable() {
@@ -51,3 +52,4 @@ pub fn cond_resched<M: Machine, K: Kernel<M>>(inside: &mut Inside<M>, path: Path
         }
     }
 }
+// ANCHOR_END: cond_resched

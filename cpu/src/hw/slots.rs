@@ -41,6 +41,7 @@ macro_rules! slot {
 }
 pub(crate) use slot;
 
+// ANCHOR: irq_save
 /// Holds ordinary interrupts; gives what [`irq_restore`] needs. Any context.
 #[inline(always)]
 pub fn irq_save() -> u64 {
@@ -58,6 +59,7 @@ pub fn irq_save() -> u64 {
     }
     saved
 }
+// ANCHOR_END: irq_save
 
 /// Puts back what [`irq_save`] found. Any context.
 #[inline(always)]

@@ -44,6 +44,7 @@ pub unsafe fn switch(next: &'static Core, _legal: Switchable<'_>) {
 }
 
 /// Stops unless this is the legal switch state: exactly `NoIrq`, on the thread's own stack.
+// ANCHOR: check
 #[inline(always)]
 pub fn check() {
     let masks = masks();
@@ -59,6 +60,7 @@ pub fn check() {
         foreign_stack(sp);
     }
 }
+// ANCHOR_END: check
 
 #[cold]
 #[inline(never)]
