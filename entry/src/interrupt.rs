@@ -57,9 +57,11 @@ fn interrupt<M: Machine, K: Kernel<M>>(
             None => K::fatal(frame, Fatal::IllegalMasks),
         },
     };
+    // ANCHOR: planted
     if planted(Plant::PmrNotRestored) {
         frame.pmr = u64::from(PMR_OFF);
     }
+    // ANCHOR_END: planted
     done
 }
 

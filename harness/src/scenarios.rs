@@ -25,6 +25,7 @@ pub fn all() -> Vec<Scenario> {
     .concat()
 }
 
+// ANCHOR: boot
 fn machine() -> Machine {
     Machine::default()
 }
@@ -32,6 +33,7 @@ fn machine() -> Machine {
 fn boot(name: &str, machine: Machine) -> Scenario {
     Scenario::passes(format!("boot/{name}"), SELFTEST).on(machine)
 }
+// ANCHOR_END: boot
 
 /// Everything that can differ between one machine and the next.
 fn boots() -> Vec<Scenario> {

@@ -62,9 +62,11 @@ const WORKLOADS: &[(&str, Workload)] = &[
 
 /// The self-test has passed on every CPU before any workload runs.
 fn selftest(_: &Task, params: Params<'static>) -> Result<String, Failure> {
+    // ANCHOR: selftest
     params.finish()?;
     let cpus = cpu::percpu::count();
     Ok(alloc::format!("selftest on {cpus} CPUs"))
+    // ANCHOR_END: selftest
 }
 
 /// Starts the thread that runs what the boot arguments ask for. By the boot CPU.
