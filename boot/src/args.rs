@@ -31,7 +31,7 @@ use heapless::Vec;
 pub const MAX_RUNS: usize = 8;
 
 /// The keys, as messages list them.
-const KEYS: &[&str] = &[
+pub const KEYS: &[&str] = &[
     "mask", "ordinary", "order", "seed", "log", "on_done", "cpus", "run", "trace", "plant",
 ];
 
