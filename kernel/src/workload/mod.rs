@@ -1,6 +1,7 @@
 //! Workloads: what the kernel is put through, each with a verdict and with counters that prove that
 //! it hit what it claims.
 
+mod bench;
 mod crash;
 mod fault;
 mod histogram;
@@ -58,6 +59,7 @@ const WORKLOADS: &[(&str, Workload)] = &[
     ("withdrawn", withdrawn::run),
     ("idle", idle::run),
     ("ipi", ipi::run),
+    ("bench", bench::run),
 ];
 
 /// The self-test has passed on every CPU before any workload runs.
