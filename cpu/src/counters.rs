@@ -1,4 +1,9 @@
 //! What each CPU counts about its own entries: the ledger that reports and verdicts are made from.
+//!
+//! Several of them are counted at each entry, so a count is a load, an add and a store, not an atomic
+//! add. That loses nothing because nobody comes in the middle who counts the same word: one set is
+//! counted with ordinary interrupts held, the other by NMI handlers, which nothing interrupts that
+//! counts. Both are summed when they are read.
 
 use abi::path::Path;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -34,38 +39,60 @@ pub enum Counter {
 
 const COUNTERS: usize = Counter::Waits as usize + 1;
 
-/// The counters of one CPU. Incremented in any context, read from anywhere.
+/// Who counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nest {
+    /// Whoever holds ordinary interrupts: NMIs come in the middle, and count in their own set.
+    Ordinary,
+    /// An NMI handler.
+    Nmi,
+}
+
+/// The counters of one CPU. Read from anywhere.
 #[derive(Debug)]
 pub struct Counters {
-    counts: [AtomicU64; COUNTERS],
+    counts: [[AtomicU64; COUNTERS]; 2],
     preemptions: [AtomicU64; Path::ALL.len()],
+}
+
+#[inline(always)]
+fn add_one(count: &AtomicU64) {
+    count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
 }
 
 impl Counters {
     /// All at zero.
     pub const fn new() -> Self {
         Self {
-            counts: [const { AtomicU64::new(0) }; COUNTERS],
+            counts: [const { [const { AtomicU64::new(0) }; COUNTERS] }; 2],
             preemptions: [const { AtomicU64::new(0) }; Path::ALL.len()],
         }
     }
 
-    /// Counts one more. Any context: an NMI may come in the middle and count, too.
+    /// Counts one more, on the counters' own CPU. Ordinary interrupts are held.
     #[inline(always)]
     pub fn count(&self, counter: Counter) {
-        self.counts[counter as usize].fetch_add(1, Relaxed);
+        self.count_in(Nest::Ordinary, counter);
+    }
+
+    /// Counts one more, as `nest`, on the counters' own CPU.
+    #[inline(always)]
+    pub fn count_in(&self, nest: Nest, counter: Counter) {
+        add_one(&self.counts[nest as usize][counter as usize]);
     }
 
     /// How many so far.
+    #[inline]
     pub fn of(&self, counter: Counter) -> u64 {
-        self.counts[counter as usize].load(Relaxed)
+        let [ordinary, nmi] = &self.counts;
+        ordinary[counter as usize].load(Relaxed) + nmi[counter as usize].load(Relaxed)
     }
 
     /// Counts a preemption made on the way out of `path`; `Thread` for one made by
-    /// `preempt_enable` or after a wake-up.
+    /// `preempt_enable` or after a wake-up. On the counters' own CPU, ordinary interrupts held.
     #[inline(always)]
     pub fn preempted(&self, path: Path) {
-        self.preemptions[path as usize].fetch_add(1, Relaxed);
+        add_one(&self.preemptions[path as usize]);
     }
 
     /// Preemptions made on the way out of `path`.

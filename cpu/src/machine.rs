@@ -63,6 +63,6 @@ pub trait Machine: Steps + Sized + 'static {
     /// This CPU's data. The reference is this CPU's only as long as the caller cannot be
     /// migrated, which the caller knows: entry code and the guards of this crate.
     fn cpu() -> &'static PerCpu;
-    /// Runs `work` on the top of `stack` and comes back.
-    fn call_on(stack: Stack, work: impl FnOnce());
+    /// Runs `work` on the top of `stack` and comes back with what it gave.
+    fn call_on<R>(stack: Stack, work: impl FnOnce() -> R) -> R;
 }

@@ -20,6 +20,8 @@ pub struct PerCpu {
     irq_top: u64,
     nmi_top: u64,
     mpidr: u64,
+    /// What the floors above keep for this CPU: see [`PerCpu::set_above`].
+    above: AtomicPtr<()>,
     index: u32,
     /// 1 while this CPU may hold references into tables that an epoch protects.
     pub watching: Local32,
@@ -50,11 +52,12 @@ impl PerCpu {
             irq_top: stacks.irq,
             nmi_top: stacks.nmi,
             mpidr,
+            above: AtomicPtr::new(core::ptr::null_mut()),
             index,
             watching: Local32::new(1),
             quiet_epoch: AtomicU64::new(0),
             counters: Counters::new(),
-            trace: Ring::new(),
+            trace: Ring::new(index as u16),
         }
     }
 
@@ -76,6 +79,7 @@ impl PerCpu {
         cpu.mpidr = mpidr;
         cpu.index = index;
         cpu.watching.poke(1);
+        cpu.trace.set_cpu(index as u16);
         cpu
     }
 
@@ -88,6 +92,17 @@ impl PerCpu {
     /// Its affinity, as in `MPIDR_EL1`.
     pub fn mpidr(&self) -> u64 {
         self.mpidr
+    }
+
+    /// Keeps an address for the floors above, who know of what. Once, while the CPU is made.
+    pub fn set_above(&self, data: *mut ()) {
+        self.above.store(data, Ordering::Release);
+    }
+
+    /// What [`PerCpu::set_above`] was given; null before.
+    #[inline(always)]
+    pub fn above(&self) -> *mut () {
+        self.above.load(Ordering::Relaxed)
     }
 
     /// The tops of its stacks.

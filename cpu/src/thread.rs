@@ -28,7 +28,8 @@ pub const IRQ_ONE: u32 = 1 << 8;
 pub const NMI_ONE: u32 = 1 << 16;
 const PREEMPT_MASK: u32 = 0xff;
 const IRQ_MASK: u32 = 0xff << 8;
-const NMI_MASK: u32 = 0xff << 16;
+/// The NMI and SError handlers in a count.
+pub const NMI_MASK: u32 = 0xff << 16;
 
 impl Preempt {
     /// Preemption on, no switch wanted.
@@ -46,12 +47,14 @@ impl Preempt {
         self.count.get::<M>()
     }
 
-    /// Puts `one` on top of the count.
+    /// Puts `one` on top of the count and gives what it was. Not checked for overflow: long before
+    /// that the stack would be used up, and one depth would have run into the next.
     #[inline(always)]
     #[cfg_attr(not(target_os = "none"), track_caller)]
-    pub fn add<M: Steps>(&self, one: u32) {
+    pub fn add<M: Steps>(&self, one: u32) -> u32 {
         let count = self.count.get::<M>();
-        self.count.set::<M>(count + one);
+        self.count.set::<M>(count.wrapping_add(one));
+        count
     }
 
     /// Takes `one` off the count and gives what is left.

@@ -6,7 +6,7 @@
 //! overwritten, and how many were is always known: the head counts all that were ever written.
 
 use abi::trace::{Event, Record};
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU16, AtomicU64, Ordering::Relaxed};
 
 /// Records in a ring.
 pub const RECORDS: usize = 1024;
@@ -17,32 +17,41 @@ type Slot = [AtomicU64; 4];
 
 /// The trace of one CPU.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Ring {
     head: AtomicU64,
+    /// Whose ring it is; filled into the records when they are read.
+    cpu: AtomicU16,
     slots: [Slot; RECORDS],
 }
 
-/// Who and where, for a record: event in bits 15:0, CPU in 31:16, thread in 63:32.
+/// What and who, for a record: event in bits 15:0, thread in 63:32.
 #[inline(always)]
-fn origin(event: Event, cpu: usize, thread: u32) -> u64 {
-    event as u64 | (cpu as u64) << 16 | u64::from(thread) << 32
+fn origin(event: Event, thread: u32) -> u64 {
+    event as u64 | u64::from(thread) << 32
 }
 
 impl Ring {
-    /// An empty ring.
-    pub const fn new() -> Self {
+    /// An empty ring of CPU `cpu`.
+    pub const fn new(cpu: u16) -> Self {
         Self {
             head: AtomicU64::new(0),
+            cpu: AtomicU16::new(cpu),
             slots: [const { [const { AtomicU64::new(0) }; 4] }; RECORDS],
         }
     }
 
+    /// Says whose ring it is. Before it is used.
+    pub fn set_cpu(&self, cpu: u16) {
+        self.cpu.store(cpu, Relaxed);
+    }
+
     /// Writes one record. Any context, on the ring's own CPU, not migratable.
     #[inline(always)]
-    pub fn write(&self, when: u64, event: Event, cpu: usize, thread: u32, a: u64, b: u64) {
+    pub fn write(&self, when: u64, event: Event, thread: u32, a: u64, b: u64) {
         let slot = &self.slots[self.head.fetch_add(1, Relaxed) as usize % RECORDS];
         slot[0].store(when, Relaxed);
-        slot[1].store(origin(event, cpu, thread), Relaxed);
+        slot[1].store(origin(event, thread), Relaxed);
         slot[2].store(a, Relaxed);
         slot[3].store(b, Relaxed);
     }
@@ -67,18 +76,12 @@ impl Ring {
             Record {
                 when: slot[0].load(Relaxed),
                 event: origin as u16,
-                cpu: (origin >> 16) as u16,
+                cpu: self.cpu.load(Relaxed),
                 thread: (origin >> 32) as u32,
                 a: slot[2].load(Relaxed),
                 b: slot[3].load(Relaxed),
             }
         })
-    }
-}
-
-impl Default for Ring {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
@@ -88,11 +91,11 @@ mod tests {
 
     #[test]
     fn keeps_the_newest_and_counts_the_lost() {
-        let ring = Ring::new();
+        let ring = Ring::new(3);
         assert_eq!(ring.records().count(), 0);
         let all = RECORDS as u64 + 10;
         for at in 0..all {
-            ring.write(at, Event::Mark, 3, 77, at * 2, at * 3);
+            ring.write(at, Event::Mark, 77, at * 2, at * 3);
         }
         assert_eq!(ring.lost(), 10);
         let records: Vec<_> = ring.records().collect();

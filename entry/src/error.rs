@@ -13,8 +13,11 @@ pub fn serror<M: Machine, K: Kernel<M>>(frame: &mut Frame, cx: Cx<M, Entry>) -> 
     let (esr, far) = M::syndrome();
     let syndrome = Syndrome { esr, far };
     let cx = cx.error();
-    let inside = nmi_enter::<M>(frame, Path::SError);
-    inside.on_stack::<M>(|| K::serror(frame, syndrome, &cx));
+    let inside = nmi_enter::<M>(frame, M::cpu(), Path::SError);
+    let cx = inside.on_stack::<M, _>(move || {
+        K::serror(frame, syndrome, &cx);
+        cx
+    });
     nmi_exit::<M>(inside);
     cx.mask_all()
 }
@@ -27,7 +30,7 @@ pub(crate) fn debug<M: Machine, K: Kernel<M>>(
     syndrome: Syndrome,
 ) -> Cx<M, Critical> {
     let cx = cx.critical();
-    let inside = nmi_enter::<M>(frame, Path::Debug);
+    let inside = nmi_enter::<M>(frame, M::cpu(), Path::Debug);
     K::debug(frame, syndrome);
     nmi_exit::<M>(inside);
     cx

@@ -22,7 +22,7 @@ use crate::resched::cond_resched;
 use crate::{Fatal, Kernel, nmi};
 use abi::path::Path;
 use cpu::context::{Critical, Cx, Entry, Interrupted};
-use cpu::machine::{Group, Machine, Stack};
+use cpu::machine::{Group, Machine};
 use cpu::plant::{Plant, planted};
 use cpu::priority::PMR_OFF;
 use cpu::thread::IRQ_ONE;
@@ -74,13 +74,13 @@ fn ordinary<M: Machine, K: Kernel<M>>(
     path: Path,
 ) -> Cx<M, Critical> {
     let cx = cx.hold_irqs().inherit(interrupted);
-    let mut inside = irqentry_enter(cx, frame, interrupted, path);
+    let inside = irqentry_enter(cx, frame, interrupted, path);
 
     let dropped = active.drop_priority();
     let intid = dropped.intid();
     let preempt = &M::thread().preempt;
     preempt.add::<M>(IRQ_ONE);
-    M::call_on(Stack::Irq, || K::interrupt(intid, frame, inside.cx()));
+    let mut inside = inside.on_irq_stack(move |cx| K::interrupt(intid, frame, cx));
     preempt.sub::<M>(IRQ_ONE);
     let done = dropped.deactivate();
 

@@ -11,7 +11,7 @@ use abi::trace::Event;
 use cpu::context::{Cx, Inherited, Interrupted, Open, Switchable};
 use cpu::counters::Counter;
 use cpu::epoch;
-use cpu::machine::Machine;
+use cpu::machine::{Machine, Stack};
 use cpu::plant::{Plant, planted};
 
 /// Between `irqentry_enter` and `irqentry_exit`, with ordinary interrupts held.
@@ -54,7 +54,7 @@ pub fn irqentry_enter<M: Machine>(
     }
     let id = thread.id();
     cpu.trace
-        .write(frame.when, Event::Enter, cpu.index(), id, inner, frame.elr);
+        .write(frame.when, Event::Enter, id, inner, frame.elr);
     Inside {
         cx,
         entered: Entered {
@@ -77,7 +77,7 @@ pub fn irqentry_exit<M: Machine>(inside: Inside<M>) -> Cx<M, Inherited> {
     }
     let inner = thread.path.get::<M>();
     let (now, id) = (M::now(), thread.id());
-    cpu.trace.write(now, Event::Exit, cpu.index(), id, inner, 0);
+    cpu.trace.write(now, Event::Exit, id, inner, 0);
     if entered.began_watching {
         epoch::end_watching::<M>(cpu);
     }
@@ -88,10 +88,26 @@ pub fn irqentry_exit<M: Machine>(inside: Inside<M>) -> Cx<M, Inherited> {
 }
 
 impl<M: Machine> Inside<M> {
-    /// The token, for handlers that need the proof.
+    /// Runs a handler on the IRQ stack, with the proof of the context.
     #[inline(always)]
-    pub fn cx(&self) -> &Cx<M, Inherited> {
-        &self.cx
+    pub fn on_irq_stack(self, handler: impl FnOnce(&Cx<M, Inherited>)) -> Self {
+        // Field by field: a structure that is moved whole is moved with its padding.
+        let Self { cx, entered } = self;
+        let Entered {
+            interrupted,
+            outer,
+            began_watching,
+        } = entered;
+        let cx = M::call_on(Stack::Irq, move || {
+            handler(&cx);
+            cx
+        });
+        let entered = Entered {
+            interrupted,
+            outer,
+            began_watching,
+        };
+        Self { cx, entered }
     }
 
     /// The legal switch state, if this is it.

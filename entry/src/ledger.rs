@@ -11,9 +11,10 @@
 
 use core::marker::PhantomData;
 use cpu::context::{Cx, Entry};
-use cpu::counters::Counter;
+use cpu::counters::{Counter, Nest};
 use cpu::machine::{Group, Machine};
 use cpu::mask::Mechanism;
+use cpu::percpu::PerCpu;
 use cpu::plant::{Plant, planted};
 use cpu::priority::PMR_OFF;
 
@@ -37,16 +38,15 @@ pub enum Acknowledged<M> {
 pub struct Active<M> {
     intid: u32,
     group: Group,
+    nest: Nest,
+    /// Where it was acknowledged; nobody is migrated before it is deactivated.
+    cpu: &'static PerCpu,
     machine: PhantomData<M>,
 }
 
 /// An interrupt that blocks nobody any more but itself.
 #[must_use = "a dropped interrupt must be deactivated"]
-pub struct Dropped<M> {
-    intid: u32,
-    group: Group,
-    machine: PhantomData<M>,
-}
+pub struct Dropped<M>(Active<M>);
 
 /// Acknowledges, before anything else was done: PMR is still as it was interrupted, so that with PMR
 /// *off* the answer is never an ordinary interrupt, even if the NMI was withdrawn meanwhile.
@@ -56,27 +56,36 @@ pub fn acknowledge<M: Machine>(_: &Cx<M, Entry>, group: Group) -> Acknowledged<M
         M::write_pmr(cpu::priority::PMR_ON);
     }
     let intid = M::acknowledge(group);
-    let counters = &M::cpu().counters;
+    let cpu = M::cpu();
     if (FIRST_SPECIAL..=LAST_SPECIAL).contains(&intid) {
-        counters.count(Counter::Special);
+        cpu.counters.count(Counter::Special);
         if planted(Plant::EoiOfSpecial) {
             M::drop_priority(group, intid);
         }
         return Acknowledged::Special;
     }
-    counters.count(Counter::Acknowledged);
-    let active = Active {
+    // Everything is masked still, so that the two sets of counters make no difference here.
+    cpu.counters.count(Counter::Acknowledged);
+    let active = |nest| Active {
         intid,
         group,
+        nest,
+        cpu,
         machine: PhantomData,
     };
     match M::MECHANISM {
-        Mechanism::Pmr if M::running_priority() < PMR_OFF => Acknowledged::Nmi(active),
-        _ => Acknowledged::Ordinary(active),
+        Mechanism::Pmr if M::running_priority() < PMR_OFF => Acknowledged::Nmi(active(Nest::Nmi)),
+        _ => Acknowledged::Ordinary(active(Nest::Ordinary)),
     }
 }
 
 impl<M: Machine> Active<M> {
+    /// The CPU that acknowledged it.
+    #[inline(always)]
+    pub fn cpu(&self) -> &'static PerCpu {
+        self.cpu
+    }
+
     /// Its number.
     #[inline(always)]
     pub fn intid(&self) -> u32 {
@@ -88,13 +97,9 @@ impl<M: Machine> Active<M> {
     pub fn drop_priority(self) -> Dropped<M> {
         if !planted(Plant::DropAfterResched) {
             M::drop_priority(self.group, self.intid);
-            M::cpu().counters.count(Counter::Dropped);
+            self.cpu.counters.count_in(self.nest, Counter::Dropped);
         }
-        Dropped {
-            intid: self.intid,
-            group: self.group,
-            machine: PhantomData,
-        }
+        Dropped(self)
     }
 }
 
@@ -102,28 +107,31 @@ impl<M: Machine> Dropped<M> {
     /// Its number.
     #[inline(always)]
     pub fn intid(&self) -> u32 {
-        self.intid
+        self.0.intid
     }
 
     /// Lets the same interrupt come again.
     #[inline(always)]
     pub fn deactivate(self) -> Done<M> {
         if !planted(Plant::DeactivateAfterResched) {
-            M::deactivate(self.intid);
-            M::cpu().counters.count(Counter::Deactivated);
+            let Active {
+                intid, nest, cpu, ..
+            } = self.0;
+            M::deactivate(intid);
+            cpu.counters.count_in(nest, Counter::Deactivated);
         }
-        Done(self)
+        Done(self.0)
     }
 }
 
 /// An interrupt that was handled. Holds what the planted bugs need to be late with.
-pub struct Done<M>(Dropped<M>);
+pub struct Done<M>(Active<M>);
 
 impl<M: Machine> Done<M> {
     /// Where two planted bugs do what they should have done before.
     #[inline(always)]
     pub fn settle(self) {
-        let Dropped { intid, group, .. } = self.0;
+        let Active { intid, group, .. } = self.0;
         if planted(Plant::DropAfterResched) {
             M::drop_priority(group, intid);
             M::cpu().counters.count(Counter::Dropped);

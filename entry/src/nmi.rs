@@ -12,11 +12,12 @@ use crate::ledger::Active;
 use abi::path::{self, Path};
 use abi::trace::Event;
 use cpu::context::{Critical, Cx, Entry, NoNmi};
-use cpu::counters::Counter;
+use cpu::counters::{Counter, Nest};
 use cpu::epoch;
 use cpu::machine::{Machine, Stack};
+use cpu::percpu::PerCpu;
 use cpu::plant::{Plant, planted};
-use cpu::thread::NMI_ONE;
+use cpu::thread::{NMI_MASK, NMI_ONE};
 
 /// What [`nmi_exit`] puts back.
 #[must_use = "what nmi_enter did, nmi_exit must undo"]
@@ -30,29 +31,27 @@ pub struct NmiInside {
 impl NmiInside {
     /// Runs `work` on the NMI stack, unless an outer handler is on it already.
     #[inline(always)]
-    pub(crate) fn on_stack<M: Machine>(&self, work: impl FnOnce()) {
+    pub(crate) fn on_stack<M: Machine, R>(&self, work: impl FnOnce() -> R) -> R {
         if self.outermost {
-            M::call_on(Stack::Nmi, work);
+            M::call_on(Stack::Nmi, work)
         } else {
-            work();
+            work()
         }
     }
 }
 
-/// Counts, pushes the path, ends quiescence, writes the trace record.
+/// Counts, pushes the path, ends quiescence, writes the trace record. `cpu` is this one.
 #[inline(always)]
-pub fn nmi_enter<M: Machine>(frame: &Frame, path: Path) -> NmiInside {
+pub fn nmi_enter<M: Machine>(frame: &Frame, cpu: &PerCpu, path: Path) -> NmiInside {
     let thread = M::thread();
-    let cpu = M::cpu();
-    let outermost = !thread.preempt.in_nmi::<M>();
-    thread.preempt.add::<M>(NMI_ONE);
+    let outermost = thread.preempt.add::<M>(NMI_ONE) & NMI_MASK == 0;
     let outer = thread.path.get::<M>();
     let inner = path::push(outer, path);
     thread.path.set::<M>(inner);
     let began_watching = epoch::begin_watching::<M>(cpu);
     let id = thread.id();
     cpu.trace
-        .write(frame.when, Event::Enter, cpu.index(), id, inner, frame.elr);
+        .write(frame.when, Event::Enter, id, inner, frame.elr);
     NmiInside {
         outer,
         began_watching,
@@ -72,7 +71,7 @@ pub fn nmi_exit<M: Machine>(inside: NmiInside) {
     } = inside;
     let inner = thread.path.get::<M>();
     let (now, id) = (M::now(), thread.id());
-    cpu.trace.write(now, Event::Exit, cpu.index(), id, inner, 0);
+    cpu.trace.write(now, Event::Exit, id, inner, 0);
     if began_watching {
         epoch::end_watching::<M>(cpu);
     }
@@ -90,18 +89,22 @@ pub(crate) fn nmi<M: Machine, K: Kernel<M>>(
     active: Active<M>,
 ) -> Cx<M, Critical> {
     let cx: Cx<M, NoNmi> = cx.no_nmi();
-    let inside = nmi_enter::<M>(frame, Path::Nmi);
-    let counters = &M::cpu().counters;
-    counters.count(Counter::Nmi);
+    let cpu = active.cpu();
+    let inside = nmi_enter::<M>(frame, cpu, Path::Nmi);
 
     let dropped = active.drop_priority();
-    let intid = dropped.intid();
-    inside.on_stack::<M>(|| K::nmi(intid, frame, &cx));
+    // Wide, as the register had it: what goes to the other stack is then one pair of words.
+    let intid = u64::from(dropped.intid());
+    let cx = inside.on_stack::<M, _>(move || {
+        K::nmi(intid as u32, frame, &cx);
+        cx
+    });
     dropped.deactivate().settle();
+    cpu.counters.count_in(Nest::Nmi, Counter::Nmi);
 
     let preempt = &M::thread().preempt;
     if preempt.need_resched::<M>() {
-        counters.count(Counter::NmiSawResched);
+        cpu.counters.count_in(Nest::Nmi, Counter::NmiSawResched);
     }
     nmi_exit::<M>(inside);
     if planted(Plant::PreemptFromNmi) && preempt.wants_switch::<M>() {

@@ -107,8 +107,9 @@ macro_rules! vector_table {
     ($name:literal, $machine:ty, $kernel:ty) => {
         core::arch::global_asm!(
             ".pushsection .text.vectors, \"ax\"",
-            // One slot, 32 instructions of room. State: Entry. Uses x0 (kept in TPIDRRO_EL0), then x1.
-            concat!(".macro petrel_slot_", $name, " index, body"),
+            // One slot, 32 instructions of room. State: Entry. Uses x0 (kept in TPIDRRO_EL0). Where
+            // nothing is expected, x1 says which slot it is.
+            concat!(".macro petrel_slot_", $name, " body, index"),
             ".balign 128",
             "msr tpidrro_el0, x0",
             "sub sp, sp, #{size}",
@@ -117,10 +118,12 @@ macro_rules! vector_table {
             "mrs x0, tpidrro_el0",
             "stp x0, x1, [sp, #{x}]",
             "mrs x0, cntvct_el0",
+            ".ifnb \\index",
             "mov x1, #\\index",
+            ".endif",
             "b \\body",
             ".endm",
-            // The rest of the frame. In: x0 = counter, x1 = index, both saved. Keeps x1.
+            // The rest of the frame. In: x0 = counter; x0 and x1 are saved. Keeps x1.
             concat!(".macro petrel_save_", $name),
             "stp x2, x3, [sp, #{x} + 16]",
             "stp x4, x5, [sp, #{x} + 32]",
@@ -215,25 +218,25 @@ macro_rules! vector_table {
             concat!(".globl petrel_vectors_", $name),
             concat!("petrel_vectors_", $name, ":"),
             // EL1 with SP_EL0: never used.
-            concat!("petrel_slot_", $name, " 0, petrel_unexpected_", $name),
-            concat!("petrel_slot_", $name, " 1, petrel_unexpected_", $name),
-            concat!("petrel_slot_", $name, " 2, petrel_unexpected_", $name),
-            concat!("petrel_slot_", $name, " 3, petrel_unexpected_", $name),
+            concat!("petrel_slot_", $name, " petrel_unexpected_", $name, ", 0"),
+            concat!("petrel_slot_", $name, " petrel_unexpected_", $name, ", 1"),
+            concat!("petrel_slot_", $name, " petrel_unexpected_", $name, ", 2"),
+            concat!("petrel_slot_", $name, " petrel_unexpected_", $name, ", 3"),
             // EL1 with SP_EL1: the kernel.
-            concat!("petrel_slot_", $name, " 4, petrel_sync_", $name),
-            concat!("petrel_slot_", $name, " 5, petrel_irq_", $name),
-            concat!("petrel_slot_", $name, " 6, petrel_fiq_", $name),
-            concat!("petrel_slot_", $name, " 7, petrel_serror_", $name),
+            concat!("petrel_slot_", $name, " petrel_sync_", $name),
+            concat!("petrel_slot_", $name, " petrel_irq_", $name),
+            concat!("petrel_slot_", $name, " petrel_fiq_", $name),
+            concat!("petrel_slot_", $name, " petrel_serror_", $name),
             // EL0, AArch64: nobody runs there yet.
-            concat!("petrel_slot_", $name, " 8, petrel_unexpected_", $name),
-            concat!("petrel_slot_", $name, " 9, petrel_unexpected_", $name),
-            concat!("petrel_slot_", $name, " 10, petrel_unexpected_", $name),
-            concat!("petrel_slot_", $name, " 11, petrel_unexpected_", $name),
+            concat!("petrel_slot_", $name, " petrel_unexpected_", $name, ", 8"),
+            concat!("petrel_slot_", $name, " petrel_unexpected_", $name, ", 9"),
+            concat!("petrel_slot_", $name, " petrel_unexpected_", $name, ", 10"),
+            concat!("petrel_slot_", $name, " petrel_unexpected_", $name, ", 11"),
             // EL0, AArch32: never used.
-            concat!("petrel_slot_", $name, " 12, petrel_unexpected_", $name),
-            concat!("petrel_slot_", $name, " 13, petrel_unexpected_", $name),
-            concat!("petrel_slot_", $name, " 14, petrel_unexpected_", $name),
-            concat!("petrel_slot_", $name, " 15, petrel_unexpected_", $name),
+            concat!("petrel_slot_", $name, " petrel_unexpected_", $name, ", 12"),
+            concat!("petrel_slot_", $name, " petrel_unexpected_", $name, ", 13"),
+            concat!("petrel_slot_", $name, " petrel_unexpected_", $name, ", 14"),
+            concat!("petrel_slot_", $name, " petrel_unexpected_", $name, ", 15"),
             ".balign 128",
             ".popsection",
             size = const size_of::<$crate::frame::Frame>(),

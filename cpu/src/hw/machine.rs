@@ -9,7 +9,8 @@ use crate::machine::{Group, Machine, Stack};
 use crate::mask::{MaskState, Mechanism};
 use crate::percpu::PerCpu;
 use crate::thread::Core;
-use core::arch::{asm, naked_asm};
+use core::arch::asm;
+use core::mem::ManuallyDrop;
 
 /// The CPU with ordinary interrupts masked by PMR.
 pub enum PmrCpu {}
@@ -111,7 +112,7 @@ macro_rules! machine {
             }
 
             #[inline(always)]
-            fn call_on(stack: Stack, work: impl FnOnce()) {
+            fn call_on<R>(stack: Stack, work: impl FnOnce() -> R) -> R {
                 let stacks = local::cpu().stacks();
                 match stack {
                     Stack::Irq => call_on(stacks.irq, work),
@@ -125,33 +126,37 @@ macro_rules! machine {
 machine!(PmrCpu, Mechanism::Pmr);
 machine!(DaifCpu, Mechanism::Daif);
 
-/// Runs `work` on the stack that ends at `top`.
+/// Runs `work` on the stack that ends at `top`. The chain of frame records stays whole: `run` links to
+/// this function's record, on the stack before, so that a backtrace crosses stacks.
 #[inline(always)]
-fn call_on<F: FnOnce()>(top: u64, work: F) {
-    /// Takes the closure out of its place on the old stack and runs it.
-    unsafe extern "C" fn run<F: FnOnce()>(work: *mut Option<F>) {
-        // SAFETY: `work` is the `Option` below, which outlives this call, and is ours alone.
-        if let Some(work) = unsafe { (*work).take() } {
-            work();
-        }
+fn call_on<F: FnOnce() -> R, R>(top: u64, work: F) -> R {
+    /// What is to run, and in its place, when it has run, what it gave.
+    union Call<F, R> {
+        work: ManuallyDrop<F>,
+        result: ManuallyDrop<R>,
     }
-    let mut work = Some(work);
+    unsafe extern "C" fn run<F: FnOnce() -> R, R>(call: &mut Call<F, R>) {
+        // SAFETY: `call_on` put it there, and nobody takes it again.
+        let work = unsafe { ManuallyDrop::take(&mut call.work) };
+        call.result = ManuallyDrop::new(work());
+    }
+    let mut call = Call {
+        work: ManuallyDrop::new(work),
+    };
     // SAFETY: the stack is this CPU's own and not in use: each path uses it at its outermost
-    // handler only.
-    unsafe { petrel_call_on((&raw mut work).cast(), top, run::<F> as *const ()) };
-}
-
-/// Calls `function(argument)` on the stack that ends at `top`. Keeps the chain of frame records whole,
-/// so that a backtrace crosses stacks.
-#[unsafe(naked)]
-unsafe extern "C" fn petrel_call_on(argument: *mut (), top: u64, function: *const ()) {
-    naked_asm!(
-        "stp x29, x30, [sp, #-16]!",
-        "mov x29, sp",
-        "mov sp, x1",
-        "blr x2",
-        "mov sp, x29",
-        "ldp x29, x30, [sp], #16",
-        "ret",
-    )
+    // handler only. `run` is a C function; SP is kept in a register that C functions keep.
+    unsafe {
+        asm!(
+            "mov x20, sp",
+            "mov sp, {top}",
+            "bl {run}",
+            "mov sp, x20",
+            out("x20") _,
+            top = in(reg) top,
+            run = sym run::<F, R>,
+            in("x0") &raw mut call,
+            clobber_abi("C"),
+        );
+        ManuallyDrop::into_inner(call.result)
+    }
 }

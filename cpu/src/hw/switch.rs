@@ -25,9 +25,9 @@ const _: () = assert!(size_of::<Saved>() == 96 && offset_of!(Saved, x30) == 8);
 /// The masks as they are now.
 #[inline(always)]
 pub fn masks() -> MaskState {
-    MaskState::new(
-        crate::read_sysreg!("daif") as u32,
-        crate::read_sysreg!("icc_pmr_el1") as u8,
+    MaskState::from_registers(
+        crate::read_sysreg!("daif"),
+        crate::read_sysreg!("icc_pmr_el1"),
     )
 }
 

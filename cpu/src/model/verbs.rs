@@ -159,7 +159,7 @@ fn end_of_interrupt(
 }
 
 #[track_caller]
-fn call_on(stack: Stack, work: impl FnOnce()) {
+fn call_on<R>(stack: Stack, work: impl FnOnce() -> R) -> R {
     step(Point::Do(match stack {
         Stack::Irq => "to the IRQ stack",
         Stack::Nmi => "to the NMI stack",
@@ -167,7 +167,7 @@ fn call_on(stack: Stack, work: impl FnOnce()) {
     let before = MODEL.with(|model| model.stacks.get());
     let inside = before.onto(stack);
     MODEL.with(|model| model.stacks.set(inside));
-    work();
+    let result = work();
     step(Point::Do("back to the stack before"));
     MODEL.with(|model| {
         assert!(
@@ -176,6 +176,7 @@ fn call_on(stack: Stack, work: impl FnOnce()) {
         );
         model.stacks.set(before);
     });
+    result
 }
 
 macro_rules! machine {
@@ -255,8 +256,8 @@ macro_rules! machine {
             }
 
             #[track_caller]
-            fn call_on(stack: Stack, work: impl FnOnce()) {
-                call_on(stack, work);
+            fn call_on<R>(stack: Stack, work: impl FnOnce() -> R) -> R {
+                call_on(stack, work)
             }
         }
     };

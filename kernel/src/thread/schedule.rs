@@ -91,7 +91,6 @@ fn leave(legal: Switchable<'_>, why: Leave) {
     percpu.trace.write(
         sysreg::counter_loose(),
         Event::Switch,
-        cpu.index(),
         from,
         to,
         path as u64,

@@ -95,7 +95,6 @@ fn enqueue(
     percpu.trace.write(
         sysreg::counter_loose(),
         Event::Wake,
-        here.index(),
         local::thread().id(),
         u64::from(thread.id().0),
         target.index() as u64,
@@ -184,8 +183,17 @@ pub(super) fn steal(cpu: &'static Cpu) -> bool {
 
 /// If this CPU has work for two and an idle one may have some of it, has that one come and take it.
 /// `NoIrq`, without the queue's lock.
+#[inline]
 pub(crate) fn call_thief(cpu: &'static Cpu) {
-    if cpu.load.load(Relaxed) < 2 || !smp::all().any(|cpu| cpu.load.load(Relaxed) == 0) {
+    if cpu.load.load(Relaxed) >= 2 {
+        push_to_thief(cpu);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn push_to_thief(cpu: &'static Cpu) {
+    if !smp::all().any(|cpu| cpu.load.load(Relaxed) == 0) {
         return;
     }
     let movable = cpu.queue.lock().ready().movable_to(&TABLE);

@@ -38,11 +38,11 @@ pub(super) fn lock_unlock<const K: u32>() -> Result<Samples, Failure> {
 pub(super) fn trace_record<const K: u32>() -> Result<Samples, Failure> {
     let irqs = IrqGuard::new();
     let cpu = black_box(irqs.cpu());
-    let (index, thread) = (cpu.index(), crate::thread::current().core.id());
+    let thread = crate::thread::current().core.id();
     Samples::of(|| {
         let start = begin::<K>();
         let now = sysreg::counter_loose();
-        cpu.trace.write(now, Event::Mark, index, thread, start, 0);
+        cpu.trace.write(now, Event::Mark, thread, start, 0);
         [start, end::<K>()]
     })
 }
