@@ -16,10 +16,12 @@ use drivers::timer::{Frequency, Physical, Ticks, Timer, Virtual};
 use sched::Resched;
 use spin::Once;
 
-static FREQUENCY: Once<Frequency> = Once::new();
+/// The scheduler's timer. The value holds no state, so that one serves all CPUs, each its own.
+static TIMER: Once<Timer<Virtual>> = Once::new();
 
 /// A CPU's timer, what it was set to, and how late it has been.
 pub(crate) struct Clock {
+    timer: Timer<Virtual>,
     /// What the timer is set to, in ticks; `u64::MAX` when it is off.
     armed: AtomicU64,
     /// Timer interrupts handled.
@@ -28,22 +30,25 @@ pub(crate) struct Clock {
     pub(crate) worst_late: AtomicU64,
 }
 
-/// Reads the counter's frequency. Once, by the boot CPU.
+/// Reads the counter's frequency, and stops the timer. Once, by the boot CPU.
 ///
 /// # Errors
 /// The driver's: firmware left `CNTFRQ_EL0` at zero.
 pub(crate) fn init() -> Result<(), drivers::timer::TimerError> {
-    let timer = Timer::new(Virtual)?;
-    FREQUENCY.call_once(|| timer.frequency());
-    Ok(())
+    TIMER.try_call_once(|| Timer::new(Virtual)).map(|_| ())
+}
+
+/// The scheduler's timer, of whatever CPU uses it.
+fn timer() -> Timer<Virtual> {
+    match TIMER.get() {
+        Some(timer) => *timer,
+        None => panic!("the clock was asked before it was set up"),
+    }
 }
 
 /// The counter's frequency.
 pub(crate) fn frequency() -> Frequency {
-    match FREQUENCY.get() {
-        Some(frequency) => *frequency,
-        None => panic!("the clock was asked before it was set up"),
-    }
+    timer().frequency()
 }
 
 /// Now, in ticks. Any context.
@@ -67,13 +72,6 @@ pub(crate) fn nanos(ticks: u64) -> u64 {
     frequency().nanoseconds(Ticks(ticks))
 }
 
-/// This CPU's timer for the scheduler. For who is not migrated.
-fn scheduler_timer() -> Option<Timer<Virtual>> {
-    // `Timer::new` would disarm it.
-    static TIMER: Once<Timer<Virtual>> = Once::new();
-    TIMER.try_call_once(|| Timer::new(Virtual)).ok().copied()
-}
-
 /// This CPU's free timer, disarmed. For who is not migrated.
 pub(crate) fn free_timer() -> Option<Timer<Physical>> {
     static TIMER: Once<Timer<Physical>> = Once::new();
@@ -82,8 +80,9 @@ pub(crate) fn free_timer() -> Option<Timer<Physical>> {
 
 impl Clock {
     /// Off.
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
+            timer: timer(),
             armed: AtomicU64::new(u64::MAX),
             ticks_taken: AtomicU64::new(0),
             worst_late: AtomicU64::new(0),
@@ -110,12 +109,10 @@ impl Clock {
             return;
         }
         self.armed.store(deadline, Relaxed);
-        if let Some(timer) = scheduler_timer() {
-            if deadline == u64::MAX {
-                timer.disarm();
-            } else {
-                timer.arm_at(Ticks(deadline));
-            }
+        if deadline == u64::MAX {
+            self.timer.disarm();
+        } else {
+            self.timer.arm_at(Ticks(deadline));
         }
     }
 }
@@ -125,7 +122,9 @@ pub(crate) fn on_timer(interrupt: &Interrupt<'_>) {
     let clock = &interrupt.cpu.clock;
     let due = clock.armed.load(Relaxed);
     let late = interrupt.frame.when.saturating_sub(due);
-    clock.ticks_taken.fetch_add(1, Relaxed);
+    // Only this handler counts, on this CPU, and it does not nest.
+    let ticks = clock.ticks_taken.load(Relaxed);
+    clock.ticks_taken.store(ticks.wrapping_add(1), Relaxed);
     if due != u64::MAX && late > clock.worst_late.load(Relaxed) {
         clock.worst_late.store(late, Relaxed);
     }

@@ -158,15 +158,39 @@ pub(crate) fn has_nmis() -> bool {
     setup().mechanism == Mechanism::Pmr
 }
 
+/// What to write to send each SGI to one target, worked out once.
+pub(crate) struct Bells([Option<sgi::Request>; 16]);
+
+impl Bells {
+    /// Those of the CPU with that `mpidr`. When mechanism and groups are fixed.
+    pub(crate) fn of(mpidr: u64) -> Self {
+        let mut bells = Self([None; 16]);
+        for sgi in Sgi::ALL {
+            bells.0[sgi as usize] = request(sgi, sgi::Target::Cpu(Affinity::from_mpidr(mpidr)));
+        }
+        bells
+    }
+
+    /// That of `sgi`.
+    #[inline(always)]
+    pub(crate) fn get(&self, sgi: Sgi) -> Option<sgi::Request> {
+        self.0[sgi as usize]
+    }
+}
+
+fn request(sgi: Sgi, target: sgi::Target) -> Option<sgi::Request> {
+    let group = setup().groups.of(effective(sgi.class()));
+    sgi::Request::new(sgi.intid(), target, group)
+}
+
 /// Sends `sgi`. Any context.
 #[inline]
 pub(crate) fn send(sgi: Sgi, to: To) {
-    let group = setup().groups.of(effective(sgi.class()));
-    let target = match to {
-        To::Cpu(cpu) => sgi::Target::Cpu(Affinity::from_mpidr(cpu.mpidr())),
-        To::Others => sgi::Target::AllButSelf,
+    let request = match to {
+        To::Cpu(cpu) => smp::of(cpu).bells.get(sgi),
+        To::Others => request(sgi, sgi::Target::AllButSelf),
     };
-    if let Some(request) = sgi::Request::new(sgi.intid(), target, group) {
+    if let Some(request) = request {
         sgi::send(&SystemRegisters, request);
     }
 }
@@ -266,6 +290,8 @@ pub(crate) fn unexpected_count() -> u64 {
     UNEXPECTED.load(Relaxed)
 }
 
+#[cold]
+#[inline(never)]
 fn unexpected(interrupt: &Interrupt<'_>) {
     UNEXPECTED.fetch_add(1, Relaxed);
     log::warn!(

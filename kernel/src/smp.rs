@@ -41,6 +41,8 @@ pub(crate) struct Cpu {
     pub(crate) idle: &'static Thread,
     /// The timer, and what it was set to.
     pub(crate) clock: Clock,
+    /// How to send it SGIs.
+    pub(crate) bells: irq::Bells,
     lines: Once<Lines>,
     gic: Once<CpuInterface<SystemRegisters>>,
 }
@@ -100,9 +102,15 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Cpu> {
 /// This CPU, for who is not migrated.
 #[inline(always)]
 pub(crate) fn this(proof: &impl Pinned) -> &'static Cpu {
-    let cpu = CPUS[proof.cpu().index() % MAX_CPUS].load(Ordering::Relaxed);
-    // SAFETY: a CPU that runs was made by `new`.
-    unsafe { &*cpu }
+    of(proof.cpu())
+}
+
+/// The CPU whose data on the lowest floor that is.
+#[inline(always)]
+pub(crate) fn of(percpu: &'static PerCpu) -> &'static Cpu {
+    // SAFETY: each `PerCpu` of this kernel is made by `new`, which stores a `&'static Cpu` there
+    // before anybody else has it.
+    unsafe { &*percpu.above().cast::<Cpu>() }
 }
 
 /// One turn of a wait for another CPU. `yield`, which lets an emulator that runs CPUs in turns give
@@ -193,9 +201,11 @@ pub(crate) fn new(
         previous: AtomicPtr::new(core::ptr::null_mut()),
         idle,
         clock,
+        bells: irq::Bells::of(mpidr),
         lines: Once::new(),
         gic: Once::new(),
     })?);
+    percpu.set_above(core::ptr::from_ref(cpu).cast_mut().cast());
     idle.core.set_cpu(percpu);
     CPUS[index].store(cpu, Ordering::Release);
     Ok(cpu)

@@ -12,6 +12,7 @@ pub(crate) fn address(page: u64) -> u64 {
 }
 
 /// Maps the page that `va` is in; false if `va` is not in the region, or memory is out.
+#[inline(never)]
 pub(crate) fn resolve(va: u64) -> bool {
     if !(LAZY..LAZY + PAGES * PAGE).contains(&va) {
         return false;

@@ -10,7 +10,7 @@ use cpu::guard::{IrqGuard, NmiGuard, Pinned};
 use drivers::affinity::Affinity;
 use drivers::gicv3::sgi::{Request, Target};
 use drivers::gicv3::{Group, IntId};
-use drivers::timer::Ticks;
+use drivers::timer::{Physical, Ticks, TimerRegisters};
 
 /// Where a stretch began, if that was in a handler.
 static BEGAN: Reading = Reading::new();
@@ -20,7 +20,7 @@ static ENDED: Reading = Reading::new();
 /// The smallest handler.
 fn nothing(_: &Interrupt<'_>) {}
 
-/// A handler that a stretch ends in, as its first instruction.
+/// A handler that a stretch ends in, as soon as it has made its frame record (3 instructions).
 fn ends<const K: u32>(_: &Interrupt<'_>) {
     ENDED.put(end::<K>());
 }
@@ -82,9 +82,8 @@ pub(super) fn nmi_to_handler<const K: u32>() -> Result<Samples, Failure> {
 pub(super) fn timer_nmi_to_handler<const K: u32>() -> Result<Samples, Failure> {
     fn on_timer<const K: u32>(_: &Interrupt<'_>) {
         ENDED.put(end::<K>());
-        if let Some(timer) = clock::free_timer() {
-            timer.disarm();
-        }
+        Physical.set_control(0);
+        Physical.synchronize();
     }
     let timer = clock::free_timer().ok_or("there is no timer for NMIs")?;
     let intid = control::free_ppi();
