@@ -9,6 +9,10 @@
 //! What a good number would be, it does not know: the goals and the peers stand here, in one
 //! table. Instructions are not cycles (a barrier or a device access counts one like any other), and
 //! everything that is printed or written says so.
+//!
+//! There are two runs, one for each way of masking, as there are two for the one peer that has both:
+//! the numbers with ordinary interrupts masked by PMR are the kernel's, those by DAIF stand in
+//! brackets.
 
 use std::fmt;
 
@@ -26,8 +30,9 @@ pub struct Measurement {
     pub name: String,
     /// Which run measures it.
     pub group: String,
-    /// The marker that encloses it, for a counter outside the guest.
-    pub marker: String,
+    /// The number of the marker that encloses it, for a counter outside the guest; `None` if it
+    /// begins at no instruction.
+    pub marker: Option<u32>,
     /// The fewest instructions seen.
     pub min: u64,
     /// As many as half of the times.
@@ -66,7 +71,14 @@ impl Measurement {
         Ok(Self {
             name: name.to_owned(),
             group: group.to_owned(),
-            marker: marker.to_owned(),
+            marker: match marker {
+                "-" => None,
+                number => Some(
+                    number
+                        .parse()
+                        .with_context(|| format!("`{number}` is no marker"))?,
+                ),
+            },
             min: number(min)?,
             median: number(median)?,
             max: number(max)?,
@@ -82,7 +94,9 @@ pub struct Goal {
     /// The operation in words.
     pub title: &'static str,
     /// At most so many instructions.
-    pub goal: u64,
+    pub goal: Option<u64>,
+    /// The same, masking by DAIF, where that is another number.
+    pub goal_daif: Option<u64>,
     /// Linux 6.12, masking by PMR.
     pub linux_pmr: Option<u64>,
     /// The same source, masking by DAIF.
@@ -92,6 +106,7 @@ pub struct Goal {
 }
 
 /// A row of the table: name, words, goal; Linux by PMR, by DAIF, seL4 (0 where there is none).
+/// Where Petrel's operation is a kernel thread's and the peers' a process's, no peer is given.
 const fn goal(name: &'static str, title: &'static str, goal: u64, peers: [u64; 3]) -> Goal {
     const fn some(number: u64) -> Option<u64> {
         if number == 0 { None } else { Some(number) }
@@ -99,7 +114,8 @@ const fn goal(name: &'static str, title: &'static str, goal: u64, peers: [u64; 3
     Goal {
         name,
         title,
-        goal,
+        goal: some(goal),
+        goal_daif: None,
         linux_pmr: some(peers[0]),
         linux_daif: some(peers[1]),
         sel4: some(peers[2]),
@@ -121,14 +137,27 @@ pub const GOALS: &[Goal] = &[
     goal("fault-and-back",         "EL0 fault -> handler -> resumed",                 600, [4_709, 0, 1_131]),
     goal("page-fault",             "page fault served by an EL0 pager",             1_000, [1_907, 0, 1_730]),
     goal("timer-irq-el0",          "timer interrupt from EL0: vector -> handler",     120, [301, 273, 0]),
+    goal("empty",                  "nothing, between two markers",                      0, [0, 0, 0]),
+    goal("trace-record",           "one trace record (always on)",                      0, [0, 0, 0]),
+    goal("tick-to-handler",        "timer interrupt from EL1: vector -> handler",     120, [0, 0, 0]),
+    goal("tick-el1",               "kernel tick from EL1, vector -> eret",            130, [0, 0, 0]),
+    goal("nmi-el1",                "smallest NMI at EL1: vector -> eret",             220, [0, 0, 0]),
+    goal("nmi-to-handler",         "NMI from EL1: vector -> handler (Linux: by PMU)", 120, [375, 0, 0]),
+    goal("timer-nmi-to-handler",   "the same, from the timer",                        120, [375, 0, 0]),
+    goal("fault-exit",             "kernel fault, skipped: vector -> eret",             0, [0, 0, 0]),
+    goal("fault-preempt",          "kernel fault -> the thread it woke runs",           0, [0, 0, 0]),
+    goal("thread-switch",          "yield to another kernel thread, one way",         180, [0, 0, 0]),
+    goal("thread-wake-up",         "wake-up of a sleeping kernel thread, idle CPU",   700, [0, 0, 0]),
     goal("irq-el1",                "smallest interrupt at EL1: vector -> eret",       220, [489, 439, 0]),
     goal("sgi-to-handler",         "self-SGI: raise -> handler",                      150, [489, 451, 0]),
     goal("sgi-to-resumed",         "self-SGI: handler -> resumed code",               100, [194, 183, 0]),
     goal("pmu-nmi-el0",            "PMU overflow as NMI, from EL0: vector -> handler", 120, [406, 0, 0]),
     goal("pmu-nmi-el1",            "PMU overflow as NMI, from EL1: vector -> handler", 120, [375, 0, 0]),
     goal("profiler-sample",        "one profiler sample, vector -> eret",             400, [1_954, 0, 0]),
-    goal("mask-restore",           "mask + restore IRQs",                               5, [10, 3, 0]),
-    goal("mask-restore-daif",      "mask + restore IRQs by DAIF",                       4, [10, 3, 0]),
+    Goal {
+        goal_daif: Some(4),
+        ..goal("mask-restore",     "mask + restore IRQs",                               5, [10, 3, 0])
+    },
     goal("lock-unlock",            "lock + unlock with IRQs masked",                   24, [48, 40, 0]),
     goal("tick-el0",               "kernel tick from EL0, vector -> eret",            130, [3_054, 0, 135]),
     goal("thread-create-join",     "thread create + run + join",                    2_500, [22_396, 0, 0]),
@@ -137,50 +166,93 @@ pub const GOALS: &[Goal] = &[
     goal("reset-to-el0",           "reset -> first EL0 instruction",            2_000_000, [42_800_000, 0, 4_250_000]),
 ];
 
-/// The measurements of a run, with what they are measured against.
+/// One operation with all that is known of it.
+#[derive(Clone, Debug)]
+struct Row {
+    pmr: Measurement,
+    daif: Option<Measurement>,
+    goal: Option<&'static Goal>,
+}
+
+impl Row {
+    fn peer(&self, of: fn(&Goal) -> Option<u64>) -> Option<u64> {
+        self.goal.and_then(of)
+    }
+
+    /// What it should cost at most, masking by DAIF.
+    fn goal_daif(&self) -> Option<u64> {
+        self.peer(|goal| goal.goal_daif.or(goal.goal))
+    }
+
+    /// Whether one of the medians is over its goal.
+    fn is_over(&self) -> bool {
+        let over = |median: u64, goal: Option<u64>| goal.is_some_and(|at_most| median > at_most);
+        over(self.pmr.median, self.peer(|goal| goal.goal))
+            || self
+                .daif
+                .as_ref()
+                .is_some_and(|daif| over(daif.median, self.goal_daif()))
+    }
+}
+
+/// The measurements of both runs, with what they are measured against.
 #[derive(Clone, Debug)]
 pub struct Report {
-    rows: Vec<(Measurement, Option<&'static Goal>)>,
+    rows: Vec<Row>,
 }
 
 impl Report {
-    /// Joins the measurements in a run's output with their goals.
+    /// Joins the measurements in the output of a run with those of one that masks by DAIF, if there
+    /// was one, and with their goals.
     ///
     /// # Errors
     /// When there is none, or one cannot be read.
-    pub fn of(text: &str) -> Result<Self> {
-        let measured = Measurement::all(text)?;
+    pub fn of(pmr: &str, daif: Option<&str>) -> Result<Self> {
+        let measured = Measurement::all(pmr)?;
         ensure!(!measured.is_empty(), "the run measured nothing");
-        let goal_of = |name: &str| GOALS.iter().find(|goal| goal.name == name);
-        let rows = measured.into_iter().map(|row| (goal_of(&row.name), row));
+        let daif = daif.map(Measurement::all).transpose()?.unwrap_or_default();
+        let rows = measured.into_iter().map(|pmr| Row {
+            daif: daif.iter().find(|daif| daif.name == pmr.name).cloned(),
+            goal: GOALS.iter().find(|goal| goal.name == pmr.name),
+            pmr,
+        });
         Ok(Self {
-            rows: rows.map(|(goal, row)| (row, goal)).collect(),
+            rows: rows.collect(),
         })
     }
 
     /// The report for programs. `qemu` is its version, `command` what measures the same again.
+    ///
+    /// `operations` are those of a plain `run=bench`; what `mask=daif run=bench` gives stands apart,
+    /// under `daif`.
     pub fn to_json(&self, qemu: &str, command: &str) -> Value {
-        let operations: Vec<Value> = self
-            .rows
-            .iter()
-            .map(|(row, goal)| {
-                json!({
-                    "name": row.name,
-                    "group": row.group,
-                    "marker": row.marker,
-                    "instructions": row.median,
-                    "goal": goal.map(|goal| goal.goal),
-                    "peers": {
-                        "linux_pmr": goal.and_then(|goal| goal.linux_pmr),
-                        "linux_daif": goal.and_then(|goal| goal.linux_daif),
-                        "sel4": goal.and_then(|goal| goal.sel4),
-                    },
-                    "min": row.min,
-                    "max": row.max,
-                })
+        let operation = |row: &Row, measured: &Measurement, goal: Option<u64>| {
+            json!({
+                "name": measured.name,
+                "group": measured.group,
+                "marker": measured.marker,
+                "instructions": measured.median,
+                "goal": goal,
+                "peers": {
+                    "linux_pmr": row.peer(|goal| goal.linux_pmr),
+                    "linux_daif": row.peer(|goal| goal.linux_daif),
+                    "sel4": row.peer(|goal| goal.sel4),
+                },
+                "min": measured.min,
+                "max": measured.max,
             })
-            .collect();
-        json!({ "unit": UNIT, "qemu": qemu, "command": command, "operations": operations })
+        };
+        let rows = self.rows.iter();
+        let pmr = rows.map(|row| operation(row, &row.pmr, row.peer(|goal| goal.goal)));
+        let rows = self.rows.iter();
+        let daif = rows.filter_map(|row| Some(operation(row, row.daif.as_ref()?, row.goal_daif())));
+        json!({
+            "unit": UNIT,
+            "qemu": qemu,
+            "command": command,
+            "operations": pmr.collect::<Vec<_>>(),
+            "daif": { "bootargs": "mask=daif run=bench", "operations": daif.collect::<Vec<_>>() },
+        })
     }
 }
 
@@ -189,6 +261,7 @@ impl fmt::Display for Report {
         let head = [
             "operation",
             "Petrel",
+            "[DAIF]",
             "goal",
             "",
             "Linux PMR",
@@ -196,20 +269,27 @@ impl fmt::Display for Report {
             "seL4",
         ];
         let mut rows = vec![head.map(str::to_owned)];
-        for (row, goal) in &self.rows {
-            let peer =
-                |of: fn(&Goal) -> Option<u64>| goal.and_then(of).map_or("-".into(), thousands);
+        let number = |number: Option<u64>| number.map_or("-".to_owned(), thousands);
+        let bracket = |number: Option<u64>| {
+            number.map_or("-".to_owned(), |number| format!("[{}]", thousands(number)))
+        };
+        for row in &self.rows {
+            let goal = row.peer(|goal| goal.goal);
+            let goal = match row.goal_daif() {
+                daif if daif == goal => number(goal),
+                daif => format!("{} {}", number(goal), bracket(daif)),
+            };
             rows.push([
-                goal.map_or(row.name.as_str(), |goal| goal.title).to_owned(),
-                thousands(row.median),
-                goal.map_or("-".to_owned(), |goal| thousands(goal.goal)),
-                match goal {
-                    Some(goal) if row.median > goal.goal => "over".to_owned(),
-                    _ => String::new(),
-                },
-                peer(|goal| goal.linux_pmr),
-                peer(|goal| goal.linux_daif),
-                peer(|goal| goal.sel4),
+                row.goal
+                    .map_or(row.pmr.name.as_str(), |goal| goal.title)
+                    .to_owned(),
+                thousands(row.pmr.median),
+                bracket(row.daif.as_ref().map(|daif| daif.median)),
+                goal,
+                if row.is_over() { "over" } else { "" }.to_owned(),
+                number(row.peer(|goal| goal.linux_pmr)),
+                bracket(row.peer(|goal| goal.linux_daif)),
+                number(row.peer(|goal| goal.sel4)),
             ]);
         }
         let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
@@ -220,7 +300,10 @@ impl fmt::Display for Report {
             }
             writeln!(f)?;
         }
-        write!(f, "Medians, in {UNIT}.")
+        write!(
+            f,
+            "Medians, in {UNIT}. In brackets: interrupts masked by DAIF, not by priority."
+        )
     }
 }
 
@@ -242,45 +325,63 @@ mod tests {
     use super::*;
 
     const OUTPUT: &str = "hello\n\
-        bench: null-syscall | syscall | 0 | 58 | 59 | 61\r\n\
+        bench: mask-restore | masks | 0 | 4 | 5 | 6\r\n\
         bench: something new | other | - | 1 | 1234567 | 1234567\n\
         petrel: PASS bench\n";
+    const DAIF: &str = "bench: mask-restore | masks | 0 | 3 | 4 | 4\n";
 
     #[test]
     fn a_measurement_meets_its_goal_and_its_peers() {
-        let json = Report::of(OUTPUT)
+        let json = Report::of(OUTPUT, Some(DAIF))
             .expect("two rows")
             .to_json("10.0", "make bench");
         let rows = json["operations"].as_array().expect("a list");
         assert_eq!(rows.len(), 2);
-        assert_eq!(rows[0]["name"], "null-syscall");
-        assert_eq!(rows[0]["instructions"], 59);
-        assert_eq!((&rows[0]["min"], &rows[0]["max"]), (&json!(58), &json!(61)));
-        assert_eq!(rows[0]["goal"], 60);
+        assert_eq!(rows[0]["name"], "mask-restore");
+        assert_eq!(
+            (&rows[0]["instructions"], &rows[0]["marker"]),
+            (&json!(5), &json!(0))
+        );
+        assert_eq!((&rows[0]["min"], &rows[0]["max"]), (&json!(4), &json!(6)));
+        assert_eq!(rows[0]["goal"], 5);
         assert_eq!(
             rows[0]["peers"],
-            json!({"linux_pmr": 282, "linux_daif": 262, "sel4": 91})
+            json!({"linux_pmr": 10, "linux_daif": 3, "sel4": null})
         );
-        assert_eq!(rows[1]["goal"], Value::Null);
+        assert_eq!(
+            (&rows[1]["goal"], &rows[1]["marker"]),
+            (&Value::Null, &Value::Null)
+        );
+        let daif = json["daif"]["operations"].as_array().expect("a list");
+        assert_eq!(daif.len(), 1);
+        assert_eq!(
+            (&daif[0]["instructions"], &daif[0]["goal"]),
+            (&json!(4), &json!(4))
+        );
     }
 
     #[test]
     fn the_table_says_what_is_over_and_that_it_is_not_cycles() {
-        let over = OUTPUT.replace("| 59 |", "| 61 |");
-        let table = Report::of(&over).expect("two rows").to_string();
-        assert!(table.lines().nth(1).expect("a row").contains("over"));
-        assert!(table.contains("1,234,567") && table.contains("not cycles"));
+        let over = |pmr: &str, daif: &str| {
+            let table = Report::of(pmr, Some(daif)).expect("two rows").to_string();
+            assert!(table.contains("1,234,567") && table.contains("not cycles"));
+            table.lines().nth(1).expect("a row").contains("over")
+        };
+        assert!(!over(OUTPUT, DAIF));
+        assert!(over(&OUTPUT.replace("| 5 |", "| 6 |"), DAIF));
+        assert!(over(OUTPUT, &DAIF.replace("| 4 |", "| 5 |")));
     }
 
     #[test]
     fn bad_rows_are_named() {
         for (line, why) in [
-            ("bench: a | b | c | 1 | 2", "5 fields"),
-            ("bench: a | b | c | 1 | x | 2", "`x`"),
-            ("bench: a|b|c|1|1|1\nbench: a|b|c|1|1|1", "twice"),
+            ("bench: a | b | - | 1 | 2", "5 fields"),
+            ("bench: a | b | - | 1 | x | 2", "`x`"),
+            ("bench: a | b | y | 1 | 1 | 2", "`y`"),
+            ("bench: a|b|-|1|1|1\nbench: a|b|-|1|1|1", "twice"),
             ("petrel: PASS", "nothing"),
         ] {
-            let error = format!("{:#}", Report::of(line).expect_err(why));
+            let error = format!("{:#}", Report::of(line, None).expect_err(why));
             assert!(error.contains(why), "{error}");
         }
     }

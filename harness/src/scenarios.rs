@@ -21,6 +21,7 @@ pub fn all() -> Vec<Scenario> {
         broken_trees(),
         incomplete_trees(),
         crashes(),
+        benches(),
     ]
     .concat()
 }
@@ -59,6 +60,27 @@ fn boots() -> Vec<Scenario> {
             machine().cpus(1).cpu("cortex-a57").exact(),
         )
         .twice_identical(),
+    ]
+}
+
+/// What operations cost: the same to the instruction, and refused where nothing can be counted.
+fn benches() -> Vec<Scenario> {
+    let exact = |name: &str, bootargs: &str, cpu: &str| {
+        Scenario::passes(format!("bench/{name}"), bootargs)
+            .on(machine().cpus(1).cpu(cpu).exact())
+            .needs("bench: empty | masks | 0 | 0 | 0 | 0")
+            .twice_identical()
+    };
+    let refused = |name: &str, bootargs: &str, why| {
+        Scenario::fails(format!("bench/{name}"), bootargs, why).on(machine().cpus(1))
+    };
+    vec![
+        exact("pmr", "run=bench", "max"),
+        exact("daif", "mask=daif run=bench", "max"),
+        exact("ordinary-g0", "ordinary=g0 run=bench", "max"),
+        exact("cortex-a57", "run=bench", "cortex-a57"),
+        refused("free-running", "run=bench", "does not count instructions"),
+        refused("unknown-group", "run=bench:group=none", "no group none"),
     ]
 }
 

@@ -152,22 +152,30 @@ pub(crate) fn bench(mut parser: lexopt::Parser) -> Result<ExitCode> {
         None => ("run=bench".to_owned(), "petrel bench".to_owned()),
     };
     let lab = Lab::open()?;
-    let boot = Boot::new(lab.kernel(Build::Normal)?, bootargs);
-    let line = Machine::default()
-        .cpus(1)
-        .exact()
-        .command_line(lab.qemu(), &boot);
+    let kernel = lab.kernel(Build::Normal)?;
+    let line = |bootargs: String| {
+        let machine = Machine::default().cpus(1).exact();
+        machine.command_line(lab.qemu(), &Boot::new(kernel, bootargs))
+    };
     if action == Action::Print {
-        println!("{line}");
+        println!("{}", line(bootargs));
         return Ok(ExitCode::SUCCESS);
     }
     run::stop_on_ctrl_c()?;
-    let run = run::run(&line, Options::default(), &mut |_| {})?;
-    if !matches!(Verdict::of(&run), Verdict::Pass(_)) {
-        eprintln!("{}", run.tail(40));
-        return Ok(exit_code(&run));
+    let mut runs = vec![line(bootargs.clone())];
+    if group.is_none() {
+        runs.push(line(format!("mask=daif {bootargs}")));
     }
-    let report = Report::of(&run.text())?;
+    let mut outputs = Vec::new();
+    for line in runs {
+        let run = run::run(&line, Options::default(), &mut |_| {})?;
+        if !matches!(Verdict::of(&run), Verdict::Pass(_)) {
+            eprintln!("{}", run.tail(40));
+            return Ok(exit_code(&run));
+        }
+        outputs.push(run.text());
+    }
+    let report = Report::of(&outputs[0], outputs.get(1).map(String::as_str))?;
     let path = lab.workspace().bench_report();
     let json = report.to_json(&lab.qemu().version().to_string(), &command);
     fs::write(&path, format!("{json:#}\n"))
