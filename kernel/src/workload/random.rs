@@ -42,12 +42,6 @@ impl Random {
     pub(crate) fn within(&self, range: Range<u64>) -> u64 {
         range.start + self.below(range.end.saturating_sub(range.start))
     }
-
-    /// True once in `n` times.
-    #[inline]
-    pub(crate) fn one_in(&self, n: u64) -> bool {
-        self.below(n) == 0
-    }
 }
 
 const fn start(seed: u64, stream: u64) -> u64 {

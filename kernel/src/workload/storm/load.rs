@@ -11,12 +11,12 @@ use crate::mm::{lazy, stacks};
 use crate::thread::{self, JoinHandle, Spec};
 use crate::workload::Failure;
 use crate::workload::random::Random;
-use crate::{clock, fault, say, smp};
+use crate::workload::support::expect_context;
+use crate::{clock, fault, smp};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 use cpu::guard::{IrqGuard, PreemptGuard};
-use cpu::hw::switch::masks;
 use cpu::mask::Context;
 use entry::ExitLooks;
 use sched::{CpuId, CpuSet, Level};
@@ -98,8 +98,6 @@ impl Habit {
     }
 }
 
-/// What went wrong in threads: how often, and rounds done.
-pub(super) static CORRUPT: AtomicU64 = AtomicU64::new(0);
 /// Rounds that threads did, each checked.
 pub(super) static ROUNDS: AtomicU64 = AtomicU64::new(0);
 /// Threads made and joined by the makers.
@@ -124,7 +122,7 @@ pub(super) const fn crew_size() -> usize {
 /// # Errors
 /// What kept one from being made.
 pub(super) fn start(storm: &Storm) -> Result<Vec<Member>, Failure> {
-    for counter in [&CORRUPT, &ROUNDS, &CHILDREN, &DEEPEST_STACK] {
+    for counter in [&ROUNDS, &CHILDREN, &DEEPEST_STACK] {
         counter.store(0, Relaxed);
     }
     fault::observe(Some(on_fault));
@@ -171,6 +169,9 @@ pub(super) fn stop(storm: &Storm, members: Vec<Member>) -> Result<u64, Failure> 
     // Waits until no handler runs any more that could wake a partner.
     irq::set_handler(Sgi::Call.intid(), on_late_call, 0)?;
     storm.muster(Crew::Nobody);
+    for station in &storm.stations {
+        station.partner.set(None);
+    }
     for member in partners {
         thread::wake(member.handle.waker());
         member.handle.join();
@@ -221,7 +222,7 @@ fn live(argument: usize) {
             while storm.works(Crew::All) {
                 life.rest();
                 life.round();
-                life.check(in_process(), "the masks are not those of a thread");
+                expect_context(Context::Process);
             }
         }
     }
@@ -232,25 +233,15 @@ fn live(argument: usize) {
     }
 }
 
-fn in_process() -> bool {
-    masks().bits() == Context::Process.state(irq::setup().mechanism).bits()
-}
-
-fn in_no_irq() -> bool {
-    masks().bits() == Context::NoIrq.state(irq::setup().mechanism).bits()
-}
-
 impl Life {
-    /// Notes and prints what is wrong.
+    /// Stops everything if something is not right: the report shows the path that led there.
     fn check(&self, right: bool, what: &str) {
         if !right {
-            CORRUPT.fetch_add(1, Relaxed);
-            say!(
-                "storm: {what} ({} {} of CPU {}: {})",
+            panic!(
+                "storm: {what} ({} {} of CPU {})",
                 self.habit.name(),
                 self.number,
-                self.cpu,
-                masks()
+                self.cpu
             );
         }
     }
@@ -334,7 +325,7 @@ impl Life {
                     thread::wake(partner);
                 }
                 self.compute(turns);
-                self.check(in_no_irq(), "the masks are not those of a masked section");
+                expect_context(Context::NoIrq);
             }
             3 | 4 => {
                 let pinned = PreemptGuard::new();
@@ -364,10 +355,7 @@ impl Life {
                 child.join();
                 CHILDREN.fetch_add(1, Relaxed);
             }
-            Err(error) => {
-                self.check(false, "a thread could not be made");
-                say!("storm: {error}");
-            }
+            Err(error) => panic!("storm: {error}"),
         }
         let span = self.random.within(50_000..200_000);
         thread::sleep(Duration::from_nanos(span));
@@ -384,7 +372,7 @@ impl Life {
                 station.take_letter() || stop.get()
             });
             over = stop.get();
-            self.check(in_process(), "the masks are not those of a thread");
+            expect_context(Context::Process);
             self.compute(20);
             ROUNDS.fetch_add(1, Relaxed);
         }
@@ -412,8 +400,7 @@ fn undefined() {
 /// At the end of each fault: wakes the partner of this CPU.
 fn on_fault(exit: Option<&ExitLooks<'_>>) {
     let irqs = IrqGuard::new();
-    let station = storm().at(smp::this(&irqs));
-    let Some(partner) = station.poke() else {
+    let Some(partner) = storm().at(smp::this(&irqs)).poke() else {
         return;
     };
     match exit {
@@ -430,7 +417,7 @@ pub(super) fn on_call(interrupt: &Interrupt<'_>) {
     let calls = station.calls.fetch_add(1, Relaxed);
     let random = station.random.next();
     if !registers::survive(random, 100 + random % 300) {
-        CORRUPT.fetch_add(1, Relaxed);
+        panic!("storm: a register has changed in an interrupt handler");
     }
     match calls % 4 {
         0 => undefined(),

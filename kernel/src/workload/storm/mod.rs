@@ -124,16 +124,15 @@ pub(crate) fn run(task: &Task, params: Params<'static>) -> Result<String, Failur
     let spread_ticks = load::stop(storm, members)?;
     sources::close(storm)?;
     let lasted_ticks = clock::now() - storm.began.load(Relaxed);
-    let active = tally::audit(storm.stations.len())?;
+    let clean_cpus = tally::audit()?;
     let all = Tally::take_quiet();
 
     let report = Report {
         storm,
         tally: all.since(&before),
         total: all,
-        lasted_ticks,
         spread_ticks,
-        active,
+        clean_cpus,
     };
     report.print();
     judge::judge(&report)?;

@@ -1,17 +1,17 @@
 //! What a person sees of a storm: a line each second, and a page at the end.
 
-use super::judge::LATENCY_INSTRUCTIONS;
 use super::landing::Landing;
-use super::load::{CHILDREN, CORRUPT, DEEPEST_STACK, ROUNDS};
+use super::load::{CHILDREN, DEEPEST_STACK, ROUNDS};
 use super::sources::Source;
 use super::station::{Station, Storm};
 use super::tally::Tally;
-use crate::mm::stacks;
+use crate::mm::{PAGE, stacks};
 use crate::symbols::Symbol;
 use crate::workload::histogram::{Histogram, Summary};
 use crate::{clock, irq, say, smp};
 use abi::path::{self, Path};
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt::{self, Write};
 use core::sync::atomic::Ordering::Relaxed;
 use entry::vectors::STACK_BYTES;
@@ -23,11 +23,10 @@ pub(super) struct Report {
     pub(super) tally: Tally,
     /// What was ever counted.
     pub(super) total: Tally,
-    pub(super) lasted_ticks: u64,
     /// The largest difference in run time between equal spinners of a CPU.
     pub(super) spread_ticks: u64,
     /// How many CPUs have no active priority.
-    pub(super) active: usize,
+    pub(super) clean_cpus: usize,
 }
 
 /// What the storm consists of.
@@ -42,13 +41,34 @@ pub(super) fn interrupts() -> &'static str {
 /// Prints the line of one second.
 pub(super) fn live(since_ticks: u64, storm: &Storm, tally: &Tally) {
     say!(
-        "{:>6} {:>14} {}  {:>12} switches  {:>12} preemptions",
+        "{:>7} {:>14} {} {:>14} switches {:>14} preemptions",
         Seconds(since_ticks),
         Grouped(storm.total()),
         interrupts(),
         Grouped(tally.switches),
         Grouped(tally.preempted()),
     );
+}
+
+/// A name and what stands behind it.
+type Row<'a> = (&'a str, &'a dyn fmt::Display);
+
+/// Prints two lists beside each other.
+fn columns(titles: [&str; 2], left: &[Row<'_>], right: &[Row<'_>]) {
+    say!("");
+    say!("{:<38}{}", titles[0], titles[1]);
+    for at in 0..left.len().max(right.len()) {
+        let mut line = String::new();
+        // Writing to a string cannot fail.
+        let _ = match left.get(at) {
+            Some((name, value)) => write!(line, "  {name:<16}{value:>14}      "),
+            None => write!(line, "{:38}", ""),
+        };
+        if let Some((name, value)) = right.get(at) {
+            let _ = write!(line, "  {name:<24}{value:>14}");
+        }
+        say!("{}", line.trim_end());
+    }
 }
 
 impl Report {
@@ -71,45 +91,52 @@ impl Report {
         self.summary(|station| &station.latency)
     }
 
+    /// How late those were that something did.
+    pub(super) fn behind(&self) -> Summary {
+        self.summary(|station| &station.behind)
+    }
+
     fn summary(&self, of: fn(&Station) -> &Histogram) -> Summary {
         Summary::of(self.storm.stations.iter().map(of))
+    }
+
+    /// The longest time for which NMIs were held on purpose, in ticks.
+    pub(super) fn longest_held(&self) -> u64 {
+        let longest = self.storm.stations.iter();
+        let longest = longest.map(|station| station.longest_held.load(Relaxed));
+        longest.max().unwrap_or(0)
     }
 
     /// Prints all of it.
     pub(super) fn print(&self) {
         self.print_places();
         self.print_times();
-        self.print_preemptions();
-        self.print_ledger();
+        self.print_work();
+        self.print_rest();
+        say!("");
     }
 
-    /// Two columns: sources, and places.
     fn print_places(&self) {
-        let total = self.storm.total().max(1);
-        say!("");
-        say!(
-            "{} by source                       by where they landed",
-            interrupts()
-        );
-        for (row, landing) in Landing::ALL.into_iter().enumerate() {
-            let mut left = String::new();
-            if let Some(source) = Source::ALL.get(row) {
-                let count = Grouped(self.arrivals(*source));
-                // Writing to a string cannot fail.
-                let _ = write!(left, "  {:<8}{count:>14}", source.name());
-            } else if row == Source::ALL.len() {
-                let _ = write!(left, "  {:<8}{:>14}", "all", Grouped(self.storm.total()));
-            }
-            let count = self.landed(landing);
-            let permille = count * 1000 / total;
-            say!(
-                "{left:<37}{:<20}{:>14}  {:>3}.{} %",
-                landing.name(),
-                Grouped(count),
-                permille / 10,
-                permille % 10
-            );
+        let all = self.storm.total();
+        let share = |landing| Share {
+            part: self.landed(landing),
+            whole: all,
+        };
+        let arrivals = Source::ALL.map(|source| Grouped(self.arrivals(source)));
+        let shares = Landing::ALL.map(share);
+        let mut left: Vec<Row<'_>> = Vec::new();
+        for (source, count) in Source::ALL.iter().zip(&arrivals) {
+            left.push((source.name(), count));
         }
+        let total = Grouped(all);
+        left.push(("all", &total));
+        let mut right: Vec<Row<'_>> = Vec::new();
+        for (landing, share) in Landing::ALL.iter().zip(&shares) {
+            right.push((landing.name(), share));
+        }
+        let mut title = String::from(interrupts());
+        title.push_str(" by source");
+        columns([&title, "by where they landed"], &left, &right);
         let deepest = self.storm.stations.iter().map(|s| s.deepest.load(Relaxed));
         let mut nest = String::new();
         for path in path::unwind(deepest.max().unwrap_or(0)) {
@@ -119,110 +146,124 @@ impl Report {
     }
 
     fn print_times(&self) {
+        let unit = match clock::is_exact() {
+            true => "late, in guest instructions",
+            false => "late, in microseconds (the host's: not judged)",
+        };
         say!("");
         say!(
-            "late by                               times        median          99 %         worst"
+            "{unit:<48}{:>8}{:>12}{:>12}{:>12}",
+            "times",
+            "median",
+            "99 %",
+            "worst"
         );
         let row = |name: &str, of: Summary| {
             say!(
-                "  {name:<27}{:>14}{:>14}{:>14}{:>14}",
+                "  {name:<42}{:>12}{:>12}{:>12}{:>12}",
                 Grouped(of.count),
                 Span(of.median),
                 Span(of.percentile_99),
                 Span(of.worst)
             );
         };
-        row("timer NMI", self.latency());
-        row("  due while NMIs were held", self.summary(|s| &s.behind));
+        row("timer NMI: deadline to vector", self.latency());
+        row(
+            "the same, due while NMIs were held on purpose",
+            self.behind(),
+        );
         row("scheduler tick", self.summary(|s| &s.ticks));
-        let longest = self.storm.stations.iter();
-        let longest = longest.map(|s| s.longest_held.load(Relaxed)).max();
         say!(
-            "  NMIs were held on purpose (NMI handlers, NmiGuard) for at most {}",
-            Span(longest.unwrap_or(0))
+            "  NMIs were held on purpose (by an NMI handler or an NmiGuard) for at most {}",
+            Span(self.longest_held())
         );
         let worst = self.storm.stations.iter().map(|station| &station.worst);
         if let Some(worst) = worst.max_by_key(|worst| worst.late_ticks.load(Relaxed)) {
             let landing = Landing::ALL[worst.landing.load(Relaxed) as usize % Landing::ALL.len()];
-            let left = Path::from_number(worst.left.load(Relaxed) as u8);
-            let mut window = String::new();
-            let _ = match left {
-                Some(Path::Thread) | None => write!(window, "{}", landing.name()),
-                Some(path) => write!(window, "after {} exit, {}", path.name(), landing.name()),
-            };
-            say!(
-                "  the worst landed: {window}, at {}",
-                Symbol(worst.elr.load(Relaxed))
-            );
-        }
-        if clock::is_exact() {
-            say!("  permitted on one CPU: {LATENCY_INSTRUCTIONS} instructions");
+            let mut left = String::new();
+            match Path::from_number(worst.left.load(Relaxed) as u8) {
+                Some(path) if path != Path::Thread && clock::is_exact() => {
+                    let _ = write!(left, ", after the way out of {}", path.name());
+                }
+                _ => {}
+            }
+            let at = Symbol(worst.elr.load(Relaxed));
+            say!("  worst NMI landed in {}{left}, at {at}", landing.name());
         }
     }
 
-    fn print_preemptions(&self) {
+    fn print_work(&self) {
         let tally = &self.tally;
-        say!("");
-        say!(
-            "switches {}, preemptions {}: IRQ {}, FIQ {}, fault {}, other {}; lost {}",
-            Grouped(tally.switches),
-            Grouped(tally.preempted()),
-            Grouped(tally.by(Path::Irq)),
-            Grouped(tally.by(Path::Fiq)),
-            Grouped(tally.by(Path::Fault)),
-            Grouped(tally.by(Path::Thread)),
-            tally.lost
-        );
-        say!(
-            "  NMI exits that saw need_resched {}, switches from them {}; wake-ups while masked {}",
-            Grouped(tally.nmis_saw_resched),
-            tally.by(Path::Nmi),
-            Grouped(tally.self_sgis)
-        );
         let calls = self.sum(|station| station.calls.load(Relaxed));
-        say!(
-            "  faults {} (pages {}), calls {}, threads joined {}, rounds checked {}, corrupt {}",
-            Grouped(tally.pages + tally.undefined),
-            Grouped(tally.pages),
-            Grouped(calls),
-            Grouped(CHILDREN.load(Relaxed)),
-            Grouped(ROUNDS.load(Relaxed)),
-            CORRUPT.load(Relaxed)
-        );
-        say!(
-            "  equal spinners differ by at most {} of run time",
-            Span(self.spread_ticks)
+        columns(
+            ["preemptions on the way out of", "work done"],
+            &[
+                ("IRQ", &Grouped(tally.by(Path::Irq))),
+                ("FIQ", &Grouped(tally.by(Path::Fiq))),
+                ("fault", &Grouped(tally.by(Path::Fault))),
+                ("guard, wake-up", &Grouped(tally.by(Path::Thread))),
+                ("NMI", &Grouped(tally.by(Path::Nmi))),
+                ("all", &Grouped(tally.preempted())),
+                ("eligible, lost", &Grouped(tally.lost)),
+            ],
+            &[
+                ("switches of thread", &Grouped(tally.switches)),
+                ("checked rounds", &Grouped(ROUNDS.load(Relaxed))),
+                ("page faults", &Grouped(tally.pages)),
+                ("undefined instructions", &Grouped(tally.undefined)),
+                ("calls between CPUs", &Grouped(calls)),
+                ("wake-ups with IRQs held", &Grouped(tally.self_sgis)),
+                ("threads made, joined", &Grouped(CHILDREN.load(Relaxed))),
+                ("NMIs that saw a resched", &Grouped(tally.nmis_saw_resched)),
+            ],
         );
     }
 
-    fn print_ledger(&self) {
+    fn print_rest(&self) {
         let tally = &self.tally;
-        say!(
-            "  ledger: acknowledged {}, dropped {}, deactivated {}, special {}",
-            Grouped(tally.acknowledged),
-            Grouped(tally.dropped),
-            Grouped(tally.deactivated),
-            Grouped(tally.special)
-        );
-        say!(
-            "  active priorities empty on {} of {} CPUs; unexpected {}, log lines lost {}, frames leaked {}",
-            self.active,
-            self.storm.stations.len(),
-            tally.unexpected,
-            tally.lost_lines,
-            tally.used_bytes / crate::mm::PAGE
-        );
         let bytes = STACK_BYTES as u64;
         let used = |top: u64| stacks::high_water(&(top - bytes..top));
-        let most = |top: fn(&smp::Cpu) -> u64| smp::all().map(|cpu| used(top(cpu))).max();
-        say!(
-            "  stacks of {} bytes, deepest use: thread {}, IRQ {}, NMI {}",
-            Grouped(bytes),
-            Grouped(DEEPEST_STACK.load(Relaxed)),
-            Grouped(most(|cpu| cpu.percpu().stacks().irq).unwrap_or(0)),
-            Grouped(most(|cpu| cpu.percpu().stacks().nmi).unwrap_or(0))
+        let most = |top: fn(&smp::Cpu) -> u64| {
+            let used = smp::all().map(|cpu| used(top(cpu)));
+            Grouped(used.max().unwrap_or(0))
+        };
+        let unclean = self.storm.stations.len() - self.clean_cpus;
+        columns(
+            ["interrupts", "at the end"],
+            &[
+                ("acknowledged", &Grouped(tally.acknowledged)),
+                ("dropped", &Grouped(tally.dropped)),
+                ("deactivated", &Grouped(tally.deactivated)),
+                ("special", &Grouped(tally.special)),
+                ("without handler", &Grouped(tally.unexpected)),
+                ("still active", &Grouped(unclean as u64)),
+            ],
+            &[
+                (
+                    "bytes of thread stack",
+                    &Grouped(DEEPEST_STACK.load(Relaxed)),
+                ),
+                ("bytes of IRQ stack", &most(|cpu| cpu.percpu().stacks().irq)),
+                ("bytes of NMI stack", &most(|cpu| cpu.percpu().stacks().nmi)),
+                ("equal spinners differ by", &Span(self.spread_ticks)),
+                ("frames leaked", &Grouped(tally.used_bytes.div_ceil(PAGE))),
+                ("log lines lost", &Grouped(tally.lost_lines)),
+            ],
         );
-        say!("");
+    }
+}
+
+/// A part of a whole, with its percentage.
+struct Share {
+    part: u64,
+    whole: u64,
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let permille = self.part * 1000 / self.whole.max(1);
+        Grouped(self.part).fmt(f)?;
+        write!(f, "  {:>3}.{} %", permille / 10, permille % 10)
     }
 }
 
@@ -252,20 +293,17 @@ impl fmt::Display for Grouped {
     }
 }
 
-/// A span of ticks: instructions where time is exact, else time.
+/// A span of ticks: instructions where time is exact, else microseconds.
 #[derive(Clone, Copy)]
 pub(super) struct Span(pub(super) u64);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = heapless::String::<40>::new();
-        if clock::is_exact() {
-            write!(text, "{} insn", Grouped(self.0))?;
-        } else {
-            let nanos = clock::nanos(self.0);
-            write!(text, "{}.{} us", Grouped(nanos / 1000), nanos / 100 % 10)?;
-        }
-        f.pad_integral(true, "", &text)
+        let count = match clock::is_exact() {
+            true => self.0,
+            false => clock::micros(self.0),
+        };
+        Grouped(count).fmt(f)
     }
 }
 

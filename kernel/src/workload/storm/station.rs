@@ -5,9 +5,10 @@
 use super::landing::{Landing, TextMap};
 use super::sources::Source;
 use crate::smp::Cpu;
-use crate::thread::{self, TABLE};
+use crate::thread::{self, Thread};
 use crate::workload::histogram::Histogram;
 use crate::workload::random::Random;
+use crate::workload::support::ThreadSlot;
 use alloc::vec::Vec;
 use core::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64,
@@ -16,11 +17,7 @@ use core::sync::atomic::{
 use drivers::gicv3::Line;
 use drivers::timer::{Physical, Timer};
 
-/// Nobody's number.
-const NOBODY: u32 = u32::MAX;
-
 /// One CPU's part.
-#[derive(Debug)]
 pub(super) struct Station {
     /// What handlers on this CPU draw from.
     pub(super) random: Random,
@@ -48,7 +45,7 @@ pub(super) struct Station {
     /// Ordinary calls handled.
     pub(super) calls: AtomicU64,
     /// The thread that faults, calls and masked sections on this CPU wake.
-    partner: AtomicU32,
+    pub(super) partner: ThreadSlot,
     /// How often it was woken for something that it has not seen yet.
     mail: AtomicU32,
 }
@@ -83,7 +80,7 @@ impl Station {
                 left: AtomicU32::new(0),
             },
             calls: AtomicU64::new(0),
-            partner: AtomicU32::new(NOBODY),
+            partner: ThreadSlot::new(),
             mail: AtomicU32::new(0),
         }
     }
@@ -102,7 +99,6 @@ impl Station {
         }
         self.worst.landing.store(0, Relaxed);
         self.worst.left.store(0, Relaxed);
-        self.partner.store(NOBODY, Relaxed);
         self.mail.store(0, Relaxed);
     }
 
@@ -121,17 +117,17 @@ impl Station {
         }
     }
 
-    /// The running thread is the one that [`Self::poke`] wakes, from now on.
-    pub(super) fn enlist(&self) {
-        self.partner.store(thread::current().id().0, Release);
-    }
-
     /// The thread to wake, with a letter in its box. Not in an NMI handler.
     #[inline]
-    pub(super) fn poke(&self) -> Option<&'static thread::Thread> {
-        let partner = TABLE.find(self.partner.load(Acquire))?;
+    pub(super) fn poke(&self) -> Option<&'static Thread> {
+        let partner = self.partner.get()?;
         self.mail.fetch_add(1, Release);
         Some(partner)
+    }
+
+    /// Has a letter for the running thread wake it, from now on.
+    pub(super) fn enlist(&self) {
+        self.partner.set(Some(thread::current()));
     }
 
     /// Whether there is a letter; takes it.

@@ -4,6 +4,7 @@ use super::load::{self, crew_size};
 use crate::mm::{frames, lazy};
 use crate::thread::{self, Spec};
 use crate::workload::Failure;
+use crate::workload::support::{join_all, on_each_cpu, preemptions, total};
 use crate::{clock, console, fault, irq, smp};
 use abi::path::Path;
 use alloc::vec::Vec;
@@ -13,7 +14,7 @@ use cpu::counters::Counter;
 use cpu::guard::IrqGuard;
 use cpu::hw::gic;
 use cpu::priority;
-use sched::{CpuId, CpuSet, Level};
+use sched::{CpuSet, Level};
 
 /// How long the ledger may take to come to rest.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -42,26 +43,18 @@ pub(super) struct Tally {
 impl Tally {
     /// As it is now. While CPUs count on, what belongs together may differ by what is on its way.
     pub(super) fn take() -> Self {
-        let sum = |counter| {
-            let counts = smp::all().map(|cpu| cpu.percpu().counters.of(counter));
-            counts.sum()
-        };
-        let preempted = |path| -> u64 {
-            let counts = smp::all().map(|cpu| cpu.percpu().counters.preemptions(path));
-            counts.sum()
-        };
         let (free, all) = frames::usage();
         Self {
-            deactivated: sum(Counter::Deactivated),
-            dropped: sum(Counter::Dropped),
-            acknowledged: sum(Counter::Acknowledged),
-            special: sum(Counter::Special),
-            nmis: sum(Counter::Nmi),
-            nmis_saw_resched: sum(Counter::NmiSawResched),
-            lost: sum(Counter::PreemptionLost),
-            self_sgis: sum(Counter::SelfSgis),
-            switches: sum(Counter::Switches),
-            preemptions: Path::ALL.map(preempted),
+            deactivated: total(Counter::Deactivated),
+            dropped: total(Counter::Dropped),
+            acknowledged: total(Counter::Acknowledged),
+            special: total(Counter::Special),
+            nmis: total(Counter::Nmi),
+            nmis_saw_resched: total(Counter::NmiSawResched),
+            lost: total(Counter::PreemptionLost),
+            self_sgis: total(Counter::SelfSgis),
+            switches: total(Counter::Switches),
+            preemptions: Path::ALL.map(preemptions),
             pages: fault::SERVED[0].load(Relaxed),
             undefined: fault::SERVED[1].load(Relaxed),
             unexpected: irq::unexpected_count(),
@@ -148,9 +141,7 @@ pub(super) fn warm_up(cpus: usize) -> Result<(), Failure> {
         })?);
     }
     GO.store(true, Relaxed);
-    for handle in handles {
-        handle.join();
-    }
+    join_all(handles);
     // One page table of the lowest level maps 512 pages.
     for page in (0..lazy::PAGES).step_by(512) {
         load::touch(page, page);
@@ -163,7 +154,7 @@ pub(super) fn warm_up(cpus: usize) -> Result<(), Failure> {
 ///
 /// # Errors
 /// What kept a thread from being made.
-pub(super) fn audit(cpus: usize) -> Result<usize, Failure> {
+pub(super) fn audit() -> Result<usize, Failure> {
     static CLEAN: AtomicU64 = AtomicU64::new(0);
     CLEAN.store(0, Relaxed);
     fn look(_: usize) {
@@ -175,15 +166,6 @@ pub(super) fn audit(cpus: usize) -> Result<usize, Failure> {
             CLEAN.fetch_add(1, Relaxed);
         }
     }
-    for id in (0..cpus).filter_map(CpuId::new) {
-        let auditor = thread::spawn(&Spec {
-            name: "auditor",
-            level: Level::HIGHEST,
-            allowed: CpuSet::only(id),
-            entry: look,
-            argument: 0,
-        })?;
-        auditor.join();
-    }
+    on_each_cpu("auditor", Level::HIGHEST, look)?;
     Ok(CLEAN.load(Relaxed) as usize)
 }
