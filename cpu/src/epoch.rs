@@ -39,7 +39,7 @@ pub fn end_watching<M: Steps>(cpu: &PerCpu) {
 /// A quiescent point: the scheduler calls it at each switch.
 #[inline(always)]
 pub fn pass(proof: &impl Pinned) {
-    let now = EPOCH.load(Ordering::Relaxed);
+    let now = EPOCH.load(Ordering::Acquire);
     proof.cpu().quiet_epoch.store(now, Ordering::Release);
 }
 

@@ -26,9 +26,13 @@ use crate::local;
 use crate::percpu::PerCpu;
 use crate::thread::PREEMPT_ONE;
 use core::marker::PhantomData;
+use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
 
 /// Holding one proves that the holder is not migrated: it may use this CPU's data.
-pub trait Pinned {
+///
+/// # Safety
+/// As long as a value of the type lives, its holder is neither migrated nor switched out.
+pub unsafe trait Pinned {
     /// This CPU.
     #[inline(always)]
     fn cpu(&self) -> &'static PerCpu {
@@ -36,12 +40,18 @@ pub trait Pinned {
     }
 }
 
-impl Pinned for PreemptGuard {}
-impl Pinned for IrqGuard {}
-impl Pinned for NmiGuard {}
-impl Pinned for Switchable<'_> {}
-impl<M> Pinned for Cx<M, Inherited> {}
-impl<M> Pinned for Cx<M, NoNmi> {}
+// SAFETY: preemption is off.
+unsafe impl Pinned for PreemptGuard {}
+// SAFETY: a switch needs an interrupt or a call, and a call checks for guards.
+unsafe impl Pinned for IrqGuard {}
+// SAFETY: as for `IrqGuard`.
+unsafe impl Pinned for NmiGuard {}
+// SAFETY: it is given up to the switch.
+unsafe impl Pinned for Switchable<'_> {}
+// SAFETY: ordinary interrupts are held, and the entry path does not switch with it.
+unsafe impl<M> Pinned for Cx<M, Inherited> {}
+// SAFETY: an NMI handler is not switched out.
+unsafe impl<M> Pinned for Cx<M, NoNmi> {}
 
 /// Ordinary interrupts are held as long as it lives, and with them preemption.
 #[must_use = "interrupts are held only as long as the guard lives"]
@@ -119,6 +129,8 @@ impl PreemptGuard {
     #[inline(always)]
     pub fn new() -> Self {
         local::thread().preempt.add::<NoSteps>(PREEMPT_ONE);
+        // What is guarded stays inside, for the compiler; for this CPU nothing more is needed.
+        compiler_fence(SeqCst);
         Self { local: PhantomData }
     }
 }
@@ -132,6 +144,7 @@ impl Default for PreemptGuard {
 impl Drop for PreemptGuard {
     #[inline(always)]
     fn drop(&mut self) {
+        compiler_fence(SeqCst);
         let preempt = &local::thread().preempt;
         if preempt.sub::<NoSteps>(PREEMPT_ONE) == 0 && preempt.need_resched::<NoSteps>() {
             local::preempt_wanted();

@@ -10,7 +10,7 @@ use core::cell::UnsafeCell;
 use core::fmt;
 use core::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst},
 };
 
 /// The most bytes of a line; what is longer is cut, and ends in [`CUT`].
@@ -73,7 +73,8 @@ impl<const N: usize> Lines<N> {
         // The writer never fails: what does not fit is cut.
         let _ = fmt::write(&mut writer, line);
         slot.len.store(writer.len as u32, Relaxed);
-        slot.turn.store(lap::<N>(at) * 2 + 1, Release);
+        // Against `drain`: each side stores, then loads the other's word.
+        slot.turn.store(lap::<N>(at) * 2 + 1, SeqCst);
     }
 
     /// How many lines were ever lost.
@@ -85,7 +86,7 @@ impl<const N: usize> Lines<N> {
     /// itself: a line written meanwhile by whoever interrupts is drained here too.
     pub fn drain(&self, mut print: impl FnMut(&[u8])) {
         while self.front_is_full() || self.lost.load(Relaxed) != 0 {
-            if self.draining.swap(true, Acquire) {
+            if self.draining.swap(true, SeqCst) {
                 return;
             }
             while let Some(slot) = self.front() {
@@ -111,7 +112,7 @@ impl<const N: usize> Lines<N> {
                 let len = writer.len;
                 print(&text[..len]);
             }
-            self.draining.store(false, Release);
+            self.draining.store(false, SeqCst);
             // Who wrote after the last look found us draining and left: look again.
         }
     }
@@ -122,9 +123,20 @@ impl<const N: usize> Lines<N> {
         !self.draining.swap(true, Acquire)
     }
 
-    /// Takes the drain away from whoever had it. When the others have stopped.
-    pub fn break_drain(&self) {
+    /// Drains when all others have stopped for good, one perhaps in the middle of a drain, others in
+    /// the middle of a line: what was not finished is said to be cut off, and does not hold up what
+    /// comes behind it.
+    pub fn drain_rest(&self, mut print: impl FnMut(&[u8])) {
         self.draining.store(false, Release);
+        self.drain(&mut print);
+        while self.tail.load(Acquire) < self.head.load(Acquire) {
+            let at = self.tail.load(Relaxed);
+            print(b"(a line was cut off here)");
+            let slot = &self.slots[at as usize % N];
+            slot.turn.store(lap::<N>(at) * 2 + 2, Release);
+            self.tail.store(at + 1, Release);
+            self.drain(&mut print);
+        }
     }
 
     /// Takes the next slot; `None` if the ring is full.
@@ -154,7 +166,7 @@ impl<const N: usize> Lines<N> {
     fn front(&self) -> Option<&Slot> {
         let at = self.tail.load(Acquire);
         let slot = &self.slots[at as usize % N];
-        (slot.turn.load(Acquire) == lap::<N>(at) * 2 + 1).then_some(slot)
+        (slot.turn.load(SeqCst) == lap::<N>(at) * 2 + 1).then_some(slot)
     }
 }
 
@@ -237,6 +249,19 @@ mod tests {
             out.push(line.to_vec());
         });
         assert_eq!(out, [b"first".to_vec(), b"second".to_vec()]);
+    }
+
+    #[test]
+    fn an_unfinished_line_holds_up_nobody_at_the_end() {
+        let lines = Lines::<4>::new();
+        lines.write(format_args!("before"));
+        assert!(lines.take().is_some(), "a writer that never comes back");
+        lines.write(format_args!("behind"));
+        assert_eq!(drained(&lines), ["before"]);
+        assert!(lines.try_hold(), "a drainer that never comes back");
+        let mut out = Vec::new();
+        lines.drain_rest(|line| out.push(String::from_utf8_lossy(line).into_owned()));
+        assert_eq!(out, ["(a line was cut off here)", "behind"]);
     }
 
     #[test]

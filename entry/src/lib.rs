@@ -42,7 +42,7 @@ pub trait Kernel<M: Machine>: 'static {
     fn nmi(intid: u32, frame: &Frame, cx: &Cx<M, NoNmi>);
 
     /// A fault taken at EL1, from `Process` or `NoIrq`; runs in that same context. With `exit`, which
-    /// it gets from `Process`, it may sleep.
+    /// it gets from `Process`, it may sleep if the preempt count is 0.
     fn fault(frame: &mut Frame, syndrome: Syndrome, exit: Option<ExitLooks<'_>>);
 
     /// Continues at the fix-up of the faulting instruction, if it has one. Everything is masked.

@@ -82,8 +82,22 @@ pub unsafe extern "C" fn overflow<M: Machine, K: Kernel<M>>(frame: &mut Frame) -
 #[macro_export]
 macro_rules! vectors {
     ($kernel:ty) => {
-        $crate::vector_table!("pmr", cpu::hw::machine::PmrCpu, $kernel);
-        $crate::vector_table!("daif", cpu::hw::machine::DaifCpu, $kernel);
+        $crate::vector_table!(
+            "pmr",
+            cpu::hw::machine::PmrCpu,
+            $kernel,
+            save: ["mrs x5, icc_pmr_el1 // {pmr_on} in Process"],
+            restore: ["ldr x2, [sp, #{pmr}]", "msr icc_pmr_el1, x2"],
+        );
+        // PMR lets everything in for good; the register is not touched, so that this table serves
+        // before anybody knows what GIC there is.
+        $crate::vector_table!(
+            "daif",
+            cpu::hw::machine::DaifCpu,
+            $kernel,
+            save: ["mov x5, #{pmr_on}"],
+            restore: [],
+        );
 
         unsafe extern "C" {
             static petrel_vectors_pmr: u8;
@@ -104,7 +118,10 @@ macro_rules! vectors {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! vector_table {
-    ($name:literal, $machine:ty, $kernel:ty) => {
+    (
+        $name:literal, $machine:ty, $kernel:ty,
+        save: [$($save:literal),*], restore: [$($restore:literal),*],
+    ) => {
         core::arch::global_asm!(
             ".pushsection .text.vectors, \"ax\"",
             // One slot, 32 instructions of room. State: Entry. Uses x0 (kept in TPIDRRO_EL0). Where
@@ -144,7 +161,7 @@ macro_rules! vector_table {
             "mrs x3, elr_el1",
             "mrs x4, spsr_el1",
             "stp x3, x4, [sp, #{elr}]",
-            "mrs x5, icc_pmr_el1",
+            $($save,)*
             "stp x5, x0, [sp, #{pmr}]",
             "stp x29, x3, [sp, #{record}]",
             "add x29, sp, #{record}",
@@ -153,8 +170,7 @@ macro_rules! vector_table {
             // The way back. State: Critical. The write of ELR and SPSR is followed by loads and eret
             // only.
             concat!("petrel_return_", $name, ":"),
-            "ldr x2, [sp, #{pmr}]",
-            "msr icc_pmr_el1, x2",
+            $($restore,)*
             "ldp x3, x4, [sp, #{elr}]",
             "msr elr_el1, x3",
             "msr spsr_el1, x4",
@@ -246,6 +262,7 @@ macro_rules! vector_table {
             elr = const core::mem::offset_of!($crate::frame::Frame, elr),
             pmr = const core::mem::offset_of!($crate::frame::Frame, pmr),
             record = const core::mem::offset_of!($crate::frame::Frame, record),
+            pmr_on = const cpu::priority::PMR_ON,
             cpu = const cpu::thread::Core::cpu_offset(),
             overflow_top = const cpu::percpu::PerCpu::overflow_offset(),
             sync = sym $crate::vectors::sync::<$machine, $kernel>,

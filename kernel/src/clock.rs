@@ -72,7 +72,15 @@ pub(crate) fn nanos(ticks: u64) -> u64 {
     frequency().nanoseconds(Ticks(ticks))
 }
 
-/// This CPU's free timer, disarmed. For who is not migrated.
+/// Turns this CPU's timers off, whatever firmware left them at. While it comes up.
+pub(crate) fn disarm_both() {
+    timer().disarm();
+    if let Some(timer) = free_timer() {
+        timer.disarm();
+    }
+}
+
+/// The timer that the scheduler does not use, of whatever CPU uses it.
 pub(crate) fn free_timer() -> Option<Timer<Physical>> {
     static TIMER: Once<Timer<Physical>> = Once::new();
     TIMER.try_call_once(|| Timer::new(Physical)).ok().copied()
@@ -148,14 +156,16 @@ fn look(interrupt: &Interrupt<'_>) {
         epoch::pass(interrupt);
     }
     let mut queue = cpu.queue.lock();
-    let verdict = queue.on_timer(&thread::TABLE, now());
+    let now = now();
+    let verdict = queue.on_timer(&thread::TABLE, now);
     let deadline = queue.next_deadline_ticks();
     cpu.load.store(queue.load(), Relaxed);
     drop(queue);
     if verdict == Resched::Needed {
         preempt.set_need_resched::<NoSteps>();
-        // The quantum's end has been seen; the pick that follows arms the timer for the next.
-        cpu.clock.arm(None);
+        // The quantum's end has been seen, and the pick that follows arms the timer for the next;
+        // but preemption may be off for a while, and sleepers come due meanwhile.
+        cpu.clock.arm(deadline.filter(|deadline| *deadline > now));
     } else {
         cpu.clock.arm(deadline);
     }

@@ -6,6 +6,7 @@
 use crate::{deferred, semihosting, smp};
 use core::ffi::CStr;
 use core::fmt;
+use cpu::guard::PreemptGuard;
 use cpu::hw::local;
 use cpu::lines::{LINE_BYTES, Lines};
 use drivers::pl011::Pl011;
@@ -30,6 +31,8 @@ pub(crate) fn set_uart(uart: Pl011) {
 
 /// Writes one line, and drains if this context may.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
+    // Not preempted in the middle: the line, or the drain, would hold up all others.
+    let _stays = PreemptGuard::new();
     LINES.write(text);
     if local::thread().preempt.in_nmi::<cpu::cell::NoSteps>() {
         deferred::raise(deferred::Work::DRAIN_CONSOLE);
@@ -45,6 +48,7 @@ pub(crate) fn lost_lines() -> u64 {
 
 /// Prints what has been written, unless somebody is at it.
 pub(crate) fn drain() {
+    let _stays = PreemptGuard::new();
     LINES.drain(print);
 }
 
@@ -60,8 +64,7 @@ pub(crate) fn seize() {
 
 /// Prints what has been written, when all other CPUs have stopped.
 pub(crate) fn drain_after_stop() {
-    LINES.break_drain();
-    LINES.drain(print);
+    LINES.drain_rest(print);
 }
 
 fn print(line: &[u8]) {

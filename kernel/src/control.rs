@@ -4,7 +4,7 @@ use crate::entries::vector_table;
 use crate::irq::{self, Sgi};
 use crate::mm;
 use crate::smp::Cpu;
-use crate::verdict;
+use crate::{clock, verdict};
 use boot::info;
 use cpu::counters::Counter;
 use cpu::hw::{gic as cpu_interface, slots};
@@ -14,12 +14,15 @@ use cpu::priority;
 use cpu::write_sysreg;
 use drivers::affinity::Affinity;
 use drivers::gicv3::{
-    Class, CpuInterface, Gic, GicError, IntId, Lines, Region, Security, SystemRegisters, Trigger,
+    Class, CpuInterface, Gic, GicError, IntId, Lines, Region, Report, Security, SystemRegisters,
+    Trigger,
 };
 use spin::Once;
 
 static GIC: Lock<Option<Gic>, Preempt> = Lock::new(None);
 static SPIS: Once<Lines> = Once::new();
+/// CPU 0's; all others must be like it.
+static REPORT: Once<Report> = Once::new();
 static TIMER_PPIS: Once<(IntId, IntId)> = Once::new();
 
 /// Points this CPU's `VBAR_EL1` to the vectors of `mechanism`.
@@ -86,7 +89,23 @@ pub(crate) fn init_cpu(cpu: &'static Cpu) {
     // SAFETY: `Critical`; this CPU comes up, and its redistributor was initialized just now.
     let interface = unsafe { CpuInterface::init(SystemRegisters, affinity, groups, security) }
         .unwrap_or_else(|error| stop(error));
-    if interface.report().priority_mask_hint && irq::has_nmis() {
+    let report = *REPORT.call_once(|| interface.report());
+    if interface.report() != report {
+        verdict::fail(format_args!(
+            "CPU {}: its GIC CPU interface is not like CPU 0's: {:?} and {report:?}",
+            cpu.index(),
+            interface.report()
+        ));
+    }
+    if u16::from(affinity.aff0()) >= report.affinity0_values {
+        verdict::fail(format_args!(
+            "CPU {} ({affinity}): SGIs reach only the first {} of a cluster",
+            cpu.index(),
+            report.affinity0_values
+        ));
+    }
+    clock::disarm_both();
+    if report.priority_mask_hint && irq::has_nmis() {
         verdict::fail(format_args!(
             "mask=pmr: ICC_CTLR_EL1.PMHE is set and cannot be cleared, so each PMR write would \
              need a DSB; use mask=daif"

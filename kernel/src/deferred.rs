@@ -15,8 +15,6 @@ pub(crate) struct Work(u32);
 impl Work {
     /// Print what was logged.
     pub(crate) const DRAIN_CONSOLE: Self = Self(1 << 0);
-    /// Ask for a reschedule on this CPU.
-    pub(crate) const RESCHEDULE: Self = Self(1 << 1);
 }
 
 static PENDING: [AtomicU32; MAX_CPUS] = [const { AtomicU32::new(0) }; MAX_CPUS];
@@ -37,10 +35,5 @@ pub(crate) fn handle(interrupt: &irq::Interrupt<'_>) {
     let pending = PENDING[interrupt.cpu.index()].swap(0, Ordering::Acquire);
     if pending & Work::DRAIN_CONSOLE.0 != 0 {
         console::drain();
-    }
-    if pending & Work::RESCHEDULE.0 != 0 {
-        smp::this_thread_core()
-            .preempt
-            .set_need_resched::<cpu::cell::NoSteps>();
     }
 }

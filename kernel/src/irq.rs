@@ -33,8 +33,8 @@ pub(crate) struct Interrupt<'a> {
     pub(crate) argument: usize,
 }
 
-/// Handlers are not migrated.
-impl Pinned for Interrupt<'_> {}
+// SAFETY: only `dispatch` makes one, for a handler, which is neither migrated nor switched out.
+unsafe impl Pinned for Interrupt<'_> {}
 
 /// Handles an interrupt. Must not sleep; as an NMI also take no lock but of class `Nmi`.
 pub(crate) type Handler = fn(&Interrupt<'_>);

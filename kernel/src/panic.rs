@@ -183,7 +183,7 @@ impl fmt::Display for Whose {
 
 fn report(why: fmt::Arguments<'_>, place: &Place, frame: Option<&Frame>) -> ! {
     // SAFETY: nothing is let in any more on this CPU.
-    unsafe { core::arch::asm!("msr daifset, #0xf", options(nomem, nostack)) };
+    unsafe { core::arch::asm!("msr daifset, #0xf", options(nostack)) };
     let mine = smp::try_this().map_or(0, |cpu| cpu.index());
     if let Err(owner) = PANICKING.compare_exchange(NOBODY, mine, Ordering::SeqCst, Ordering::SeqCst)
     {
@@ -228,7 +228,6 @@ fn report(why: fmt::Arguments<'_>, place: &Place, frame: Option<&Frame>) -> ! {
         );
         console::drain_after_stop();
     }
-    trace::dump();
     verdict::fail(format_args!("panic on CPU {mine}: {why}"))
 }
 
@@ -290,6 +289,7 @@ fn show(place: &Place, thread: &Thread) {
 
 /// Whether a frame record can lie there: on a kernel stack, not in its guard.
 fn is_stack(address: u64) -> bool {
+    let address = address.saturating_add(8);
     let stack = entry::vectors::STACK_BYTES as u64;
     boot::arch::boot_stack().contains(&address)
         || (crate::mm::stacks::area().contains(&address) && address & stack == 0)

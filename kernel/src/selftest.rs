@@ -18,14 +18,12 @@ use cpu::write_sysreg;
 static ORDINARY: AtomicU32 = AtomicU32::new(0);
 static NMIS: AtomicU32 = AtomicU32::new(0);
 static NESTED: AtomicU32 = AtomicU32::new(0);
-static RPR_ORDINARY: AtomicU64 = AtomicU64::new(0);
 static RPR_IN_NMI: AtomicU64 = AtomicU64::new(0);
 
 /// How often a flag is looked at before an interrupt counts as lost.
 const PATIENCE: u32 = 100_000;
 
 fn on_ordinary(interrupt: &Interrupt<'_>) {
-    RPR_ORDINARY.store(u64::from(gic::running_priority()), Relaxed);
     if irq::has_nmis() {
         let before = NMIS.load(Relaxed);
         irq::send(Sgi::TestNmi, To::Cpu(interrupt.cpu.percpu()));
@@ -71,7 +69,8 @@ pub(crate) fn run(cpu: &'static Cpu) {
         counter.store(0, Relaxed);
     }
 
-    slots::open_no_irq();
+    // SAFETY: vectors, handlers and this CPU's stacks are set up.
+    unsafe { slots::open_no_irq() };
     irq::send(Sgi::Test, me);
     let held = !wait_a_little(|| ORDINARY.load(Relaxed) != 0);
     step("an ordinary SGI was not held in NoIrq", held);
@@ -90,7 +89,8 @@ pub(crate) fn run(cpu: &'static Cpu) {
             ORDINARY.load(Relaxed) == 0,
         );
     }
-    slots::irq_on();
+    // SAFETY: in `NoIrq`, nothing is held.
+    unsafe { slots::irq_on() };
     step(
         "an ordinary SGI did not come in Process",
         wait_for(|| ORDINARY.load(Relaxed) == 1),

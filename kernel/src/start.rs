@@ -59,6 +59,7 @@ extern "C" fn petrel_kmain(tree_pa: u64, image_pa: u64) -> ! {
 
     let (info, blob) = read_tree(tree_pa);
     open_console(info);
+    find_firmware(info);
     say!(
         "petrel {} on {}, {} CPUs",
         env!("CARGO_PKG_VERSION"),
@@ -123,6 +124,17 @@ fn open_console(info: &BootInfo<'_>) {
         // SAFETY: the device tree says that a PL011 is there; mapped for ever.
         Ok(base) => console::set_uart(unsafe { Pl011::new(base) }),
         Err(error) => verdict::fail(format_args!("the UART could not be mapped: {error}")),
+    }
+}
+
+/// Notes how the firmware is called; from here on the machine can be switched off.
+fn find_firmware(info: &BootInfo<'_>) {
+    match info.psci {
+        Some(psci) if psci.version == PsciVersion::V0_1 => verdict::fail(format_args!(
+            "device tree: PSCI 0.1 is too old; 0.2 or later is needed"
+        )),
+        Some(psci) => power::init(psci),
+        None => {}
     }
 }
 
@@ -236,13 +248,6 @@ fn init_boot_cpu() -> &'static smp::Cpu {
 }
 
 fn bring_up_others(info: &BootInfo<'_>, config: &Config<'_>) {
-    match info.psci {
-        Some(psci) if psci.version == PsciVersion::V0_1 => verdict::fail(format_args!(
-            "device tree: PSCI 0.1 is too old; 0.2 or later is needed"
-        )),
-        Some(psci) => power::init(psci),
-        None => {}
-    }
     let most = config.cpus.map_or(usize::MAX, |cpus| cpus.get() as usize);
     let mine = sysreg::affinity();
     let others = info

@@ -1,6 +1,6 @@
 //! The end of a run: the last line, and the exit status that agrees with it.
 
-use crate::{console, panic, power, say, semihosting};
+use crate::{console, panic, power, say, semihosting, trace};
 use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,6 +10,10 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 /// Ends the machine after a run that did what it promised.
 pub(crate) fn pass(what: fmt::Arguments<'_>) -> ! {
     begin();
+    if panic::is_panicking() {
+        // Another CPU found something, and was about to stop this one.
+        stand_still();
+    }
     say!("petrel: PASS {what}");
     end(0)
 }
@@ -31,6 +35,7 @@ fn begin() {
     console::seize();
     panic::stop_others();
     console::drain_after_stop();
+    trace::dump();
 }
 
 /// Ends the machine: by semihosting, so that the status is seen; else by PSCI; else it stands still.
@@ -45,6 +50,6 @@ fn end(status: u8) -> ! {
 pub(crate) fn stand_still() -> ! {
     loop {
         // SAFETY: waits.
-        unsafe { core::arch::asm!("msr daifset, #0xf", "wfi", options(nomem, nostack)) };
+        unsafe { core::arch::asm!("msr daifset, #0xf", "wfi", options(nostack)) };
     }
 }

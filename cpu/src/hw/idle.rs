@@ -11,8 +11,11 @@ use crate::thread::Core;
 
 /// Waits until an interrupt is pending or a switch is wanted. In and out: `NoIrq`, as an idle thread
 /// with no lock held; nothing is taken inside.
+///
+/// # Safety
+/// The CPU is in `NoIrq`, exactly; `thread` is the one that runs.
 #[inline(never)]
-pub fn wait(thread: &Core) {
+pub unsafe fn wait(thread: &Core) {
     if planted(Plant::WfiAtPmrOff) {
         // SAFETY: waits, as the bug did, for what cannot come.
         unsafe { core::arch::asm!("dsb sy", "wfi", options(nostack)) };

@@ -76,9 +76,12 @@ pub fn irq_restore(saved: u64) {
 }
 
 /// Lets ordinary interrupts in, from `NoIrq`. For the first instructions of a thread.
+///
+/// # Safety
+/// The CPU is in `NoIrq`, and the caller holds nothing that this would end.
 #[inline(always)]
-pub fn irq_on() {
-    // SAFETY: the caller is a thread in `NoIrq` and holds nothing.
+pub unsafe fn irq_on() {
+    // SAFETY: the caller's promise.
     unsafe {
         slot!(
             daif: ["msr daifclr, #3", "nop"],
@@ -91,9 +94,12 @@ pub fn irq_on() {
 }
 
 /// From `Critical` to `NoIrq`: how a CPU that comes up opens for the first time. PMR is off already.
+///
+/// # Safety
+/// Vectors and everything that an NMI or SError handler uses are set up.
 #[inline(always)]
-pub fn open_no_irq() {
-    // SAFETY: the caller has set up vectors and everything that an NMI or SError handler uses.
+pub unsafe fn open_no_irq() {
+    // SAFETY: the caller's promise.
     unsafe {
         slot!(
             daif: ["msr daifclr, #0xc"],

@@ -37,6 +37,8 @@ pub(crate) fn allocate() -> Option<Range<u64>> {
     // SAFETY: the frames are ours, and `BYTES` long.
     unsafe { core::slice::from_raw_parts_mut(frame as *mut u64, STACK_BYTES / 8).fill(PAINT) };
     if table::map(bottom, virt_to_phys(frame), BYTES, DATA).is_err() {
+        // SAFETY: just allocated; what was mapped of it lies at an address that is never used again.
+        unsafe { frames::free(frame, BYTES) };
         return None;
     }
     const { assert!(STACKS.is_multiple_of(2 * BYTES) && BYTES.is_multiple_of(PAGE)) };

@@ -15,8 +15,11 @@ use cpu::hw::{idle, slots};
 
 /// Becomes the idle thread of `cpu`. In: `Critical`, with everything set up.
 pub(crate) fn enter(cpu: &'static Cpu) -> ! {
-    slots::open_no_irq();
-    slots::irq_on();
+    // SAFETY: everything is set up, and this thread holds nothing.
+    unsafe {
+        slots::open_no_irq();
+        slots::irq_on();
+    }
     let core = &cpu.idle.core;
     loop {
         let irqs = IrqGuard::new();
@@ -25,7 +28,8 @@ pub(crate) fn enter(cpu: &'static Cpu) -> ! {
             cpu.percpu().counters.count(Counter::Waits);
             // Quiescent from here: an idle CPU holds no reference into any table.
             epoch::end_watching::<NoSteps>(cpu.percpu());
-            idle::wait(core);
+            // SAFETY: from `Process`, the guard makes it exactly `NoIrq`.
+            unsafe { idle::wait(core) };
             epoch::begin_watching::<NoSteps>(cpu.percpu());
         }
         if core.preempt.need_resched::<NoSteps>() {

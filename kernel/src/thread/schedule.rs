@@ -70,7 +70,7 @@ fn leave(legal: Switchable<'_>, why: Leave) {
         return;
     }
 
-    let turn = now - me.since_ticks.load(Relaxed);
+    let turn = now.saturating_sub(me.since_ticks.load(Relaxed));
     me.ran_ticks
         .store(me.ran_ticks.load(Relaxed) + turn, Relaxed);
     next.since_ticks.store(now, Relaxed);
@@ -123,19 +123,30 @@ fn arrive() {
 /// The first function of every thread. In: `NoIrq`, on its stack.
 pub(super) extern "C" fn first(thread: u64) -> ! {
     arrive();
-    slots::irq_on();
+    // SAFETY: a switch leaves the CPU in `NoIrq`, and a new thread holds nothing.
+    unsafe { slots::irq_on() };
     // SAFETY: `make` passed the thread's own address.
     let thread = unsafe { &*(thread as *const Thread) };
     thread.run();
     exit()
 }
 
-/// Leaves, from `Process`.
+/// Leaves, from `Process`. A thread that holds a guard must not: its proofs (pinned, IRQs held) and
+/// its locks would outlive what they promise.
 fn leave_from_process(why: Leave) {
+    if slots::irqs_held() || current().core.preempt.count::<NoSteps>() != 0 {
+        waits_with_a_guard();
+    }
     let _irqs = IrqGuard::new();
     // SAFETY: from `Process`, the guard makes it exactly `NoIrq`, on the thread's own stack; the
     // switch checks that.
     leave(unsafe { Switchable::assume() }, why);
+}
+
+#[cold]
+#[inline(never)]
+fn waits_with_a_guard() -> ! {
+    panic!("a thread waits or ends with interrupts held or preemption off");
 }
 
 /// Preempts the running thread if somebody else is to run. From the exit of `path`.
@@ -174,7 +185,8 @@ pub(crate) fn yield_now() {
 pub(crate) fn relax() {
     let thread = current();
     let is_idle = smp::try_this().is_none_or(|cpu| core::ptr::eq(cpu.idle, thread));
-    if !is_idle && !slots::irqs_held() {
+    let may_leave = !slots::irqs_held() && thread.core.preempt.count::<NoSteps>() == 0;
+    if !is_idle && may_leave {
         yield_now();
     }
     smp::spin();
@@ -214,7 +226,7 @@ pub(crate) fn sleep_until(deadline: u64) {
 
 /// Sleeps for at least `duration`. `Process`.
 pub(crate) fn sleep(duration: Duration) {
-    sleep_until(clock::now() + clock::ticks(duration));
+    sleep_until(clock::now().saturating_add(clock::ticks(duration)));
 }
 
 /// Ends the running thread. `Process`.

@@ -4,7 +4,8 @@ use super::table::{TABLE, Thread};
 use crate::irq::{self, Sgi, To};
 use crate::smp::{self, Cpu};
 use abi::trace::Event;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::fence;
 use cpu::cell::NoSteps;
 use cpu::counters::Counter;
 use cpu::guard::{IrqGuard, Pinned};
@@ -12,13 +13,14 @@ use cpu::hw::{local, sysreg};
 use cpu::lock::Yield;
 use cpu::plant::{Plant, planted};
 use entry::ExitLooks;
-use sched::{CpuId, Removed, Resched, Wake, balance};
+use sched::{CpuId, CpuSet, Removed, Resched, Wake, balance};
 use spin::mutex::SpinMutexGuard;
 
 /// Wakes `thread`, and preempts for it on the spot if that is due and permitted; otherwise the exit
 /// of the interrupt handler, `preempt_enable` or a self-SGI will. Any context but NMI.
 ///
-/// What the caller wrote before is visible to the thread when it runs.
+/// What the caller wrote before is visible to the thread when it runs. The caller sees to it that the
+/// thread has not ended: it owns its `JoinHandle`, or the thread waits for this very wake-up.
 pub(crate) fn wake(thread: &'static Thread) {
     if enqueue_woken(thread) {
         look_soon();
@@ -87,7 +89,9 @@ fn enqueue(
     thread: &'static Thread,
     how: fn(&mut Queue, &super::table::Table, sched::TaskId) -> Resched,
 ) -> bool {
-    let verdict = how(&mut queue, &TABLE, thread.id());
+    // When the lock is released, the thread may run, end and be gone.
+    let id = thread.id();
+    let verdict = how(&mut queue, &TABLE, id);
     target.load.store(queue.load(), Relaxed);
     let deadline = queue.next_deadline_ticks();
     drop(queue);
@@ -96,9 +100,13 @@ fn enqueue(
         sysreg::counter_loose(),
         Event::Wake,
         local::thread().id(),
-        u64::from(thread.id().0),
+        u64::from(id.0),
         target.index() as u64,
     );
+    if verdict != Resched::Needed {
+        // It waits there; a CPU that has gone idle meanwhile may have it.
+        call_thief(target);
+    }
     if verdict == Resched::NotNeeded {
         return false;
     }
@@ -151,25 +159,27 @@ fn loads() -> impl Iterator<Item = (CpuId, u32)> {
     smp::all().map(|cpu| (cpu.id(), cpu.load.load(Relaxed)))
 }
 
-/// Takes a thread from the fullest CPU, if it has two more; whether one came. For an idle CPU, in
-/// `NoIrq`.
+/// Takes a thread from the fullest CPU that has two more and one that may run here; whether one came.
+/// For an idle CPU, in `NoIrq`.
 pub(super) fn steal(cpu: &'static Cpu) -> bool {
-    let Some(victim) = balance::steal_from(loads(), cpu.id()) else {
-        return false;
-    };
-    let Some(victim) = smp::get(victim.index()) else {
-        return false;
-    };
-    let taken = {
-        let Some(mut queue) = victim.queue.try_lock() else {
+    // Against `call_thief`: this CPU's load of 0 was stored, now others' are loaded.
+    fence(SeqCst);
+    let mut tried = CpuSet::EMPTY;
+    let id = loop {
+        let left = loads().filter(|(id, _)| !tried.contains(*id));
+        let Some(victim) = balance::steal_from(left, cpu.id()) else {
             return false;
         };
+        tried = tried.with(victim);
+        let Some(victim) = smp::get(victim.index()) else {
+            continue;
+        };
+        let mut queue = victim.queue.lock();
         let taken = queue.take_for(&TABLE, cpu.id());
         victim.load.store(queue.load(), Relaxed);
-        taken
-    };
-    let Some(id) = taken else {
-        return false;
+        if let Some(id) = taken {
+            break id;
+        }
     };
     let mut queue = cpu.queue.lock();
     let verdict = queue.enqueue(&TABLE, id);
@@ -185,6 +195,8 @@ pub(super) fn steal(cpu: &'static Cpu) -> bool {
 /// `NoIrq`, without the queue's lock.
 #[inline]
 pub(crate) fn call_thief(cpu: &'static Cpu) {
+    // Against `steal`: this CPU's load was stored, now others' are loaded.
+    fence(SeqCst);
     if cpu.load.load(Relaxed) >= 2 {
         push_to_thief(cpu);
     }
