@@ -6,6 +6,7 @@ use crate::mm;
 use crate::smp::Cpu;
 use crate::{clock, verdict};
 use boot::info;
+use cpu::cell::NoSteps;
 use cpu::counters::Counter;
 use cpu::hw::{gic as cpu_interface, slots};
 use cpu::lock::{Lock, Preempt};
@@ -209,10 +210,16 @@ fn ledger_broken(running: u8, acknowledged: u64, deactivated: u64) -> ! {
     );
 }
 
-/// Stops if an idle CPU has interrupts held in a way that nothing would wake it. `NoIrq`.
+/// Stops if an idle CPU has anything left of what it was interrupted by: it is the state that every
+/// path must come back to. `NoIrq`.
 #[inline(always)]
 pub(crate) fn check_idle(cpu: &Cpu) {
     check_ledger(cpu);
+    let core = &cpu.idle.core;
+    let (count, paths) = (core.preempt.count::<NoSteps>(), core.path.peek());
+    if count != 0 || paths != 0 {
+        panic!("idle has something left: preempt count {count:#x}, paths {paths:#x}");
+    }
     debug_assert!(slots::irqs_held());
     if let Some(gic) = cpu.gic()
         && gic.active_priorities() != 0

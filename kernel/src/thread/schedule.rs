@@ -134,8 +134,9 @@ pub(super) extern "C" fn first(thread: u64) -> ! {
 /// Leaves, from `Process`. A thread that holds a guard must not: its proofs (pinned, IRQs held) and
 /// its locks would outlive what they promise.
 fn leave_from_process(why: Leave) {
-    if slots::irqs_held() || current().core.preempt.count::<NoSteps>() != 0 {
-        waits_with_a_guard();
+    let count = current().core.preempt.count::<NoSteps>();
+    if count != 0 || slots::irqs_held() {
+        not_in_process(why, count);
     }
     let _irqs = IrqGuard::new();
     // SAFETY: from `Process`, the guard makes it exactly `NoIrq`, on the thread's own stack; the
@@ -143,10 +144,15 @@ fn leave_from_process(why: Leave) {
     leave(unsafe { Switchable::assume() }, why);
 }
 
+/// Waiting with a guard alive would let others into what it guards; and a count or a mask that a path
+/// left behind shows here.
 #[cold]
 #[inline(never)]
-fn waits_with_a_guard() -> ! {
-    panic!("a thread waits or ends with interrupts held or preemption off");
+fn not_in_process(why: Leave, count: u32) -> ! {
+    panic!(
+        "a thread is to leave its CPU ({why:?}) with preempt count {count:#x}, masks {}",
+        switch::masks()
+    );
 }
 
 /// Preempts the running thread if somebody else is to run. From the exit of `path`.
@@ -231,6 +237,11 @@ pub(crate) fn sleep(duration: Duration) {
 
 /// Ends the running thread. `Process`.
 pub(crate) fn exit() -> ! {
+    let paths = current().core.path.peek();
+    assert!(
+        paths == 0,
+        "a thread ends inside paths that it has left: {paths:#x}"
+    );
     leave_from_process(Leave::Exit);
     unreachable!("a thread that has ended ran again")
 }
