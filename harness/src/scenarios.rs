@@ -22,6 +22,8 @@ pub fn all() -> Vec<Scenario> {
         incomplete_trees(),
         crashes(),
         benches(),
+        workloads(),
+        planted_bugs(),
     ]
     .concat()
 }
@@ -197,6 +199,128 @@ fn crashes() -> Vec<Scenario> {
             "a lock of class Irq was taken in a context it is not for",
         ),
         crash("switch-masked", "exception masks are wrong at switch"),
+    ]
+}
+
+/// Each workload on one, two and more CPUs; between them, both mechanisms, both groups, and both
+/// kinds of clock.
+fn workloads() -> Vec<Scenario> {
+    let work = |name: &str, bootargs: &str, machine: Machine| {
+        Scenario::passes(format!("workload/{name}"), bootargs).on(machine)
+    };
+    let exact = |cpus| machine().cpus(cpus).exact();
+    let free = |cpus| machine().cpus(cpus);
+    vec![
+        work("preempt-exact", "run=preempt", exact(1)).twice_identical(),
+        work("preempt-daif", "run=preempt mask=daif", exact(2)),
+        work("preempt-fiq", "run=preempt ordinary=g0", free(4)),
+        work(
+            "preempt-daif-fiq",
+            "run=preempt mask=daif ordinary=g0",
+            free(2),
+        ),
+        work("fault-exact", "run=fault", exact(1)).twice_identical(),
+        work("fault-daif", "run=fault mask=daif", exact(1)),
+        work("fault-fiq", "run=fault ordinary=g0", exact(2)),
+        work("fault-4", "run=fault", free(4)),
+        work("masked-exact", "run=masked", exact(1)).twice_identical(),
+        work("masked-daif", "run=masked mask=daif", free(2)),
+        work("masked-fiq", "run=masked ordinary=g0", free(4)),
+        work("masked-secure", "run=masked", free(2).secure()),
+        work("withdrawn-exact", "run=withdrawn", exact(1)).twice_identical(),
+        work("withdrawn-race", "run=withdrawn", free(2)),
+        work("withdrawn-fiq", "run=withdrawn ordinary=g0", free(4)),
+        Scenario::fails(
+            "workload/withdrawn-daif",
+            "run=withdrawn mask=daif",
+            "mask=daif has no NMIs",
+        )
+        .on(free(1)),
+        work("idle-exact", "run=idle", exact(1)).twice_identical(),
+        work("idle-daif", "run=idle mask=daif", exact(2)),
+        work("idle-fiq", "run=idle ordinary=g0", free(4)),
+        work("ipi-exact", "run=ipi", exact(1)).twice_identical(),
+        work("ipi-daif", "run=ipi mask=daif", free(2)),
+        work("ipi-fiq", "run=ipi ordinary=g0", exact(2)),
+        work("ipi-4", "run=ipi", free(4)),
+    ]
+}
+
+/// Kernels with one bug each, and what must be said about it. Those that no run of the kernel can show
+/// belong to other walls: `eoi-of-special` (QEMU ignores the write) and `daif-before-pmr` (one
+/// instruction wide, and the handler sees the masks of a thread) to the model.
+fn planted_bugs() -> Vec<Scenario> {
+    let caught = |plant: &str, run: &str, why| {
+        Scenario::fails(
+            format!("planted/{plant}"),
+            format!("run={run} plant={plant}"),
+            why,
+        )
+        .on(machine().cpus(1).exact())
+        .planted()
+    };
+    let also = |name: &str, cpus, bootargs, why| {
+        Scenario::fails(format!("planted/{name}"), bootargs, why)
+            .on(machine().cpus(cpus))
+            .planted()
+    };
+    const SWITCH: &str = "exception masks are wrong at switch";
+    const ACTIVE: &str = "an interrupt is still active at a switch";
+    const ASLEEP: &str = "sleeps in idle over pending interrupts";
+    vec![
+        caught("preempt-after-masks", "fault", SWITCH),
+        also(
+            "preempt-after-masks-daif",
+            2,
+            "run=fault mask=daif plant=preempt-after-masks",
+            SWITCH,
+        ),
+        caught(
+            "fault-never-preempts",
+            "fault",
+            "the thread that a fault woke did not run",
+        ),
+        caught(
+            "pmr-not-restored",
+            "preempt",
+            "thread spinner runs with masks DAIF ---- PMR 0xb0",
+        ),
+        caught(
+            "acknowledge-at-pmr-on",
+            "withdrawn",
+            "was acknowledged while they were held",
+        ),
+        caught("preempt-from-nmi", "fault", SWITCH),
+        caught("wfi-at-pmr-off", "idle", ASLEEP),
+        also(
+            "wfi-at-pmr-off-2",
+            2,
+            "run=idle plant=wfi-at-pmr-off",
+            ASLEEP,
+        ),
+        caught(
+            "drop-after-resched",
+            "preempt",
+            "the running priority in an NMI is not idle after its drop",
+        ),
+        also(
+            "drop-after-resched-daif",
+            1,
+            "run=preempt mask=daif plant=drop-after-resched",
+            ACTIVE,
+        ),
+        caught("deactivate-after-resched", "preempt", ACTIVE),
+        caught(
+            "nmi-count-leaks",
+            "fault",
+            "was taken in a context it is not for",
+        ),
+        caught(
+            "forget-self-sgi",
+            "preempt",
+            "the woken thread did not run at once (Held)",
+        ),
+        caught("path-not-popped", "fault", "idle has something left"),
     ]
 }
 

@@ -13,13 +13,13 @@
 
 use super::rain::Rain;
 use super::support::{
-    HIGH, LOW, ThreadSlot, ensure, expect_context, here, nothing_lost, on_each_cpu, ordinary_path,
-    preemptions, spawn_on, total,
+    HIGH, LOW, ThreadSlot, ensure, expect_context, expect_eq, here, nothing_lost, on_each_cpu,
+    ordinary_path, preemptions, spawn_on, total, unleaked_bytes,
 };
 use super::{Failure, Task};
 use crate::fault::{self, SERVED};
 use crate::irq::{self, Interrupt, Sgi, To};
-use crate::mm::{frames, lazy};
+use crate::mm::lazy;
 use crate::{smp, thread};
 use abi::path::Path;
 use alloc::format;
@@ -131,10 +131,10 @@ pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failu
     on_each_cpu("faulter", LOW, fault_in_turns)?;
     ROUNDS.store(rounds, Relaxed);
     let before = Sums::now();
-    let (free_bytes, _) = frames::usage();
+    let free_bytes = unleaked_bytes();
     on_each_cpu("faulter", LOW, fault_in_turns)?;
     let since = before.since();
-    let left = free_bytes.abs_diff(frames::usage().0);
+    let left = free_bytes.abs_diff(unleaked_bytes());
     fault::observe(None);
     let drops = rain.as_ref().map_or(0, Rain::drops);
     drop(rain);
@@ -315,7 +315,7 @@ fn take_fault(cpu: usize) {
         unsafe { address.write_volatile(round as u64) };
         // SAFETY: as above.
         let found = unsafe { address.read_volatile() };
-        assert_eq!(found, round as u64, "a page that appeared lost a store");
+        expect_eq!(found, round as u64, "a page that appeared lost a store");
         lazy::release(page);
     } else {
         // SAFETY: `fault::UNDEFINED`, which the fault handler skips.
@@ -334,7 +334,7 @@ fn take(kind: Kind, cpu: usize) {
     let asleep = SEEN[cpu].load(Relaxed);
     let still = || {
         let seen = SEEN[cpu].load(Relaxed);
-        assert_eq!(seen, asleep, "the woken thread ran too early ({kind:?})");
+        expect_eq!(seen, asleep, "the woken thread ran too early ({kind:?})");
     };
     match kind {
         Kind::Guarded => {
@@ -371,7 +371,7 @@ fn fault_in_turns(cpu: usize) {
         take(kind, cpu);
         KIND[cpu].store(NONE, Relaxed);
         expect_context(Context::Process);
-        assert_eq!(
+        expect_eq!(
             SEEN[cpu].load(Acquire),
             ASKED[cpu].load(Relaxed),
             "the thread that a fault woke did not run ({kind:?})"
@@ -388,7 +388,7 @@ fn fault_in_turns(cpu: usize) {
             );
             FORESTALLED.fetch_add(u64::from(forestalled), Relaxed);
         } else {
-            assert_eq!(of_fault, 0, "a fault's exit preempted ({kind:?})");
+            expect_eq!(of_fault, 0, "a fault's exit preempted ({kind:?})");
         }
     }
     ASKED[cpu].store(OVER, Release);

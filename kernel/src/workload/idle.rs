@@ -4,8 +4,8 @@
 //! past its tick until something else comes. And a wake-up that falls between the last look at
 //! need_resched and the wait is slept over. Neither fails; both hang. So this workload has a
 //! **watchdog**: the free timer's NMI, which ends any wait and is taken with PMR off, too. It looks at
-//! the GIC whether an ordinary interrupt is pending for this CPU. If one was at several looks in a
-//! row, on an idle CPU that has taken nothing but the watchdog in between, it says so and stops.
+//! the GIC whether an ordinary interrupt is pending for this CPU while it idles. If one was at several
+//! looks in a row, it was the looks that ended the waits, and it says so and stops.
 //!
 //! 1. **Sleep.** All CPUs idle for a while: there must be no more waits than interrupts.
 //! 2. **Ticks around the entry to idle.** A thread sleeps until *now* plus k, for each k in a range
@@ -96,11 +96,13 @@ pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failu
 
 // The watchdog.
 
-/// At so many looks in a row an interrupt must be pending on a CPU that waits. One look may fall
-/// between the interrupt and its being taken, and a busy host may make that a second.
+/// At so many looks in a row an interrupt must be pending on an idle CPU, if the clock is exact: one
+/// look may fall between the interrupt and its being taken.
 const STRIKES: u32 = 4;
+/// The same, if it is not. A host that has no time for a CPU makes tick and watchdog come together when
+/// it has; but then the CPU sleeps well most of the times, and not only when it was looked at.
+const STRIKES_FREE: u32 = 300;
 static STRUCK: [AtomicU32; MAX_CPUS] = [const { AtomicU32::new(0) }; MAX_CPUS];
-static ACKNOWLEDGED: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 
 /// Looks whether this CPU sleeps over an interrupt. Then fires the shot that part 3 has loaded.
 fn look(interrupt: &Interrupt<'_>) {
@@ -111,15 +113,18 @@ fn look(interrupt: &Interrupt<'_>) {
         drivers::gicv3::Group::One => Group::One,
     };
     let pending = gic::highest_pending(group);
-    let acknowledged = cpu.percpu().counters.of(Counter::Acknowledged);
-    let nothing_else = ACKNOWLEDGED[index].swap(acknowledged, Relaxed) + 1 == acknowledged;
     let is_idle = core::ptr::eq(thread::current(), cpu.idle);
-    if is_idle && nothing_else && gic::is_interrupt(pending) {
+    if is_idle && gic::is_interrupt(pending) {
         let strikes = STRUCK[index].fetch_add(1, Relaxed) + 1;
-        if strikes >= STRIKES {
+        let enough = if clock::is_exact() && smp::all().count() == 1 {
+            STRIKES
+        } else {
+            STRIKES_FREE
+        };
+        if strikes >= enough {
             panic!(
-                "CPU {index} sleeps in idle while interrupt {pending} is pending: {strikes} looks of \
-                 the watchdog ended nothing"
+                "CPU {index} sleeps in idle over pending interrupts: {pending} is, at look {strikes} \
+                 of the watchdog in a row"
             );
         }
     } else {

@@ -9,10 +9,10 @@
 //! may. In the meantime the free timer's NMIs land wherever they fall.
 
 use super::rain::Rain;
-use super::support::{LOW, ensure, expect_context, here, nothing_lost, on_each_cpu};
+use super::support::{LOW, ensure, expect_context, expect_eq, here, nothing_lost, on_each_cpu};
 use super::{Failure, Task};
 use crate::irq::{self, Interrupt, Sgi, To};
-use crate::smp;
+use crate::{clock, smp};
 use alloc::format;
 use alloc::string::String;
 use boot::args::Params;
@@ -122,8 +122,9 @@ fn judge(rounds: u64, drops: u64) -> Result<String, Failure> {
         2 * due
     );
     let rained = sum(&RAINED, Section::NoIrq);
+    // Where the host gives time, its timer may miss; the thread's own NMIs do not.
     ensure!(
-        rained > 0,
+        rained > 0 || !clock::is_exact(),
         "of {drops} timer NMIs none landed inside a NoIrq section"
     );
     Ok(format!(
@@ -190,7 +191,7 @@ fn send_both(cpu: usize) -> (u64, u64) {
 fn expect_landed(cpu: usize, before: (u64, u64), ordinary: u64, nmis: u64) {
     let now = (ORDINARY[cpu].all(), NMIS[cpu].all());
     let landed = (now.0 - before.0, now.1 - before.1);
-    assert_eq!(
+    expect_eq!(
         landed,
         (ordinary, nmis),
         "ordinary interrupts and NMIs that landed"

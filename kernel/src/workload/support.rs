@@ -7,6 +7,7 @@
 
 use super::Failure;
 use crate::irq;
+use crate::mm::{frames, stacks};
 use crate::smp::{self, Cpu};
 use crate::thread::{self, JoinHandle, SpawnError, Spec, Thread};
 use abi::path::Path;
@@ -30,6 +31,20 @@ macro_rules! ensure {
     };
 }
 pub(super) use ensure;
+
+/// Stops unless both are equal. As `assert_eq!`, but what it says is one line: a verdict is.
+macro_rules! expect_eq {
+    ($found:expr, $expected:expr, $($what:tt)+) => {
+        match (&$found, &$expected) {
+            (found, expected) => {
+                if found != expected {
+                    panic!("{}: {found:?}, not {expected:?}", format_args!($($what)+));
+                }
+            }
+        }
+    };
+}
+pub(super) use expect_eq;
 
 /// The level of threads that a workload's busy work is done at.
 pub(super) const LOW: Level = level(4);
@@ -63,6 +78,14 @@ pub(super) fn ordinary_path() -> Path {
         Group::Zero => Path::Fiq,
         Group::One => Path::Irq,
     }
+}
+
+/// Bytes of RAM that are free or given out as stacks, which are kept for the next thread: what a leak
+/// makes less.
+pub(super) fn unleaked_bytes() -> u64 {
+    let stacks = stacks::area();
+    // Half of the area is guards.
+    frames::usage().0 + (stacks.end - stacks.start) / 2
 }
 
 /// The state in which a machine must be after any workload: nothing lost, nothing unexpected.

@@ -14,7 +14,7 @@
 //! of it is up to chance, and only told, but each NMI is handled once or not at all.
 
 use super::support::{
-    HIGH, LOW, ensure, expect_context, here, nothing_lost, on_each_cpu, spawn_on,
+    HIGH, LOW, ensure, expect_context, expect_eq, here, nothing_lost, on_each_cpu, spawn_on,
 };
 use super::{Failure, Task};
 use crate::entries::Petrel;
@@ -105,18 +105,18 @@ fn by_hand(cpu: usize) {
             let acknowledged = counters.of(Counter::Acknowledged);
             come_in(vector);
             expect_context(Context::NoIrq);
-            assert_eq!(
+            expect_eq!(
                 counters.of(Counter::Special) - before.0,
                 1,
                 "the acknowledge of a withdrawn NMI gave no special number ({vector:?})"
             );
-            assert_eq!(
+            expect_eq!(
                 (counters.of(Counter::Acknowledged), handled.load(Relaxed)),
                 (acknowledged, before.1),
                 "something was acknowledged in place of a withdrawn NMI ({vector:?})"
             );
             drop(held);
-            assert_eq!(
+            expect_eq!(
                 handled.load(Relaxed) - before.1,
                 1,
                 "the ordinary interrupt was not handled once, later ({vector:?})"
@@ -150,7 +150,7 @@ fn come_in(vector: Vector) {
         write_sysreg!("icc_pmr_el1", frame.pmr);
         core::arch::asm!("msr daifclr, #0xf", options(nostack));
     }
-    assert_eq!(frame.pmr, u64::from(PMR_OFF), "PMR comes back changed");
+    expect_eq!(frame.pmr, u64::from(PMR_OFF), "PMR comes back changed");
     assert!(frame == saved, "the frame of a withdrawn NMI was changed");
 }
 
