@@ -24,6 +24,7 @@ pub fn all() -> Vec<Scenario> {
         benches(),
         workloads(),
         planted_bugs(),
+        storms(),
     ]
     .concat()
 }
@@ -321,6 +322,31 @@ fn planted_bugs() -> Vec<Scenario> {
             "the woken thread did not run at once (Held)",
         ),
         caught("path-not-popped", "fault", "idle has something left"),
+/// NMIs over everything. Short where the host's time counts; long where time is exact, and where the
+/// kernel judges its times, too.
+fn storms() -> Vec<Scenario> {
+    let free = |name: &str, bootargs: &str, machine: Machine| {
+        let bootargs = format!("seed=7 {bootargs} run=storm:time=2s");
+        Scenario::passes(format!("storm/{name}"), bootargs).on(machine)
+    let exact = |name: &str, bootargs: &str, nmis: u32| {
+        let bootargs = format!("seed=7 {bootargs} run=storm:nmis={nmis}");
+        Scenario::passes(format!("storm/exact-{name}"), bootargs).on(machine().cpus(1).exact())
+        free("cpus-1", "", machine().cpus(1)),
+        free("cpus-2", "", machine().cpus(2)),
+        free("cpus-4", "", machine().cpus(4)),
+        free("cpus-8", "", machine().cpus(8)),
+        free("ordinary-g0", "ordinary=g0", machine().cpus(2)),
+        free("daif", "mask=daif", machine().cpus(2)).needs("there are no NMIs"),
+        free("cortex-a53", "", machine().cpus(2).cpu("cortex-a53")),
+        free("secure", "", machine().cpus(2).secure()),
+        free("el2", "", machine().cpus(2).el2()),
+        exact("again", "", 100_000).twice_identical(),
+        exact("ordinary-g0", "ordinary=g0", 50_000),
+        exact("daif", "mask=daif", 50_000),
+        exact("million", "", 1_000_000).bound_seconds(300),
+        Scenario::fails("storm/vacuous", "run=storm:nmis=1", "vacuous")
+            .on(machine().cpus(1).exact()),
+        Scenario::fails("storm/bad-rate", "run=storm:rate=0", "rate=0"),
     ]
 }
 

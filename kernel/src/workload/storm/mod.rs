@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | `seconds`, or `time` | how long, in guest time | 5 s |
 //! | `nmis` | stop after so many NMIs instead | – |
-//! | `rate` | timer NMIs a second on each CPU, on average | 5,000; where time is exact, one in 2,500 instructions |
+//! | `rate` | timer NMIs a second on each CPU, on average | 20,000; where time is exact, one in 2,500 instructions |
 //!
 //! Without NMIs (`mask=daif`) the same sources rain ordinary interrupts.
 //!
@@ -43,7 +43,7 @@ use tally::Tally;
 /// How long it lasts if nobody says.
 const DEFAULT_TIME: Duration = Duration::from_secs(5);
 /// Timer NMIs a second on each CPU where the host's time counts.
-const FREE_RATE: u64 = 5_000;
+const FREE_RATE: u64 = 20_000;
 /// Instructions from one timer NMI to the next where time is exact.
 const EXACT_PERIOD: u64 = 2_500;
 /// The highest rate that leaves the threads some time: there, and where the host's time counts.
