@@ -106,6 +106,12 @@ impl TextMap {
         })
     }
 
+    /// Whether `address` lies in the entry layer.
+    #[inline]
+    pub(super) fn is_entry(&self, address: u64) -> bool {
+        self.floor(address) == Floor::Entry
+    }
+
     #[inline]
     fn floor(&self, address: u64) -> Floor {
         let at = address.wrapping_sub(self.start) as usize / 4;

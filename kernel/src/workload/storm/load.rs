@@ -222,7 +222,7 @@ fn live(argument: usize) {
             while storm.works(Crew::All) {
                 life.rest();
                 life.round();
-                expect_context(Context::Process);
+                life.check_own_state();
             }
         }
     }
@@ -244,6 +244,14 @@ impl Life {
                 self.cpu
             );
         }
+    }
+
+    /// In a thread's own code everything is open, and whatever came in between has left no trace.
+    fn check_own_state(&self) {
+        expect_context(Context::Process);
+        let core = &thread::current().core;
+        self.check(core.path.peek() == 0, "a path was entered and not left");
+        self.check(core.preempt.peek().0 == 0, "the preempt count is not 0");
     }
 
     /// Rests until the next phase when all do.
@@ -372,7 +380,7 @@ impl Life {
                 station.take_letter() || stop.get()
             });
             over = stop.get();
-            expect_context(Context::Process);
+            self.check_own_state();
             self.compute(20);
             ROUNDS.fetch_add(1, Relaxed);
         }
@@ -413,6 +421,7 @@ fn on_fault(exit: Option<&ExitLooks<'_>>) {
 /// An ordinary call from another CPU: computes, faults, wakes, raises.
 pub(super) fn on_call(interrupt: &Interrupt<'_>) {
     let storm = storm();
+    sources::check_ordinary(storm, interrupt);
     let station = storm.at(interrupt.cpu);
     let calls = station.calls.fetch_add(1, Relaxed);
     let random = station.random.next();

@@ -234,7 +234,7 @@ impl Report {
                 ("acknowledged", &Grouped(tally.acknowledged)),
                 ("dropped", &Grouped(tally.dropped)),
                 ("deactivated", &Grouped(tally.deactivated)),
-                ("special", &Grouped(tally.special)),
+                ("withdrawn", &Grouped(tally.special)),
                 ("without handler", &Grouped(tally.unexpected)),
                 ("still active", &Grouped(unclean as u64)),
             ],

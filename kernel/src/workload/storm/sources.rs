@@ -149,12 +149,15 @@ pub(super) fn close(storm: &Storm) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Raises one storm interrupt from a thread or an ordinary handler.
+/// Raises one storm interrupt from a thread or an ordinary handler. Some are withdrawn at once: the
+/// acknowledge on another CPU may then find nothing.
 pub(super) fn raise(storm: &Storm, random: u64) {
     if random & 1 == 0 {
-        send_sgi(storm, random >> 1);
-    } else {
-        pend_spi(storm, random >> 1);
+        send_sgi(storm, random >> 3);
+    } else if let Some(line) = pend_spi(storm, random >> 3)
+        && random & 6 == 0
+    {
+        line.clear_pending();
     }
 }
 
@@ -167,10 +170,11 @@ fn send_sgi(storm: &Storm, random: u64) {
 }
 
 #[inline]
-fn pend_spi(storm: &Storm, random: u64) {
-    if !storm.spis.is_empty() {
-        storm.spis[random as usize % storm.spis.len()].set_pending();
-    }
+fn pend_spi(storm: &Storm, random: u64) -> Option<&Line> {
+    let at = (random as usize).checked_rem(storm.spis.len())?;
+    let line = &storm.spis[at];
+    line.set_pending();
+    Some(line)
 }
 
 fn on_timer(interrupt: &Interrupt<'_>) {
@@ -194,7 +198,9 @@ fn on_timer(interrupt: &Interrupt<'_>) {
     let random = station.random.next();
     match random % 8 {
         0 => send_sgi(storm, random >> 3),
-        1 => pend_spi(storm, random >> 3),
+        1 => {
+            pend_spi(storm, random >> 3);
+        }
         _ => {}
     }
     arm(storm, station, vector);
@@ -273,12 +279,26 @@ const EXIT_TICKS: u64 = 400;
 /// The scheduler's timer, measured.
 fn on_tick(interrupt: &Interrupt<'_>) {
     let storm = storm();
+    check_ordinary(storm, interrupt);
     if let Some(due) = interrupt.cpu.clock.due() {
         let vector = interrupt.frame.when - storm.stamp_ticks;
         let late = vector.saturating_sub(due);
         storm.at(interrupt.cpu).ticks.record(late);
     }
     clock::on_timer(interrupt);
+}
+
+/// Stops everything if an ordinary interrupt came between a vector and `irqentry_enter`, or between
+/// `irqentry_exit` and `eret`: there they are held. In its handler.
+#[inline]
+pub(super) fn check_ordinary(storm: &Storm, interrupt: &Interrupt<'_>) {
+    let below = smp::this_thread_core().path.peek() >> 8;
+    if below == 0 && storm.map.is_entry(interrupt.frame.elr) {
+        panic!(
+            "storm: interrupt {} came in an entry or exit window, at {:#x}",
+            interrupt.intid, interrupt.frame.elr
+        );
+    }
 }
 
 /// A section with NMIs held, measured. `Process` or `NoIrq`.
