@@ -16,6 +16,14 @@ use crate::check::Check;
 use crate::lab::Lab;
 use crate::workspace::{Build, Workspace};
 
+/// Each instruction of the normal kernel, with its address.
+///
+/// # Errors
+/// When it does not build or is no ELF file.
+pub fn instructions(lab: &Lab) -> Result<Vec<(u64, u32)>> {
+    Ok(kernel(lab)?.instructions().collect())
+}
+
 /// All of them.
 pub fn checks() -> Vec<Check> {
     vec![

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::lab::Lab;
 use crate::machine::Machine;
-use crate::{binary, trace};
+use crate::{binary, trace, witness};
 
 /// One check, with its name among the tests.
 pub struct Check {
@@ -17,6 +17,7 @@ pub struct Check {
 /// All of them.
 pub fn all() -> Vec<Check> {
     let mut checks = binary::checks();
+    checks.extend(witness::checks());
     checks.push(Check {
         name: "trace/the-rings-reach-the-host-and-nest",
         run: |lab| {

@@ -47,4 +47,5 @@ pub mod suite;
 pub mod trace;
 pub mod trials;
 pub mod verdict;
+pub mod witness;
 pub mod workspace;

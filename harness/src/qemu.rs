@@ -27,6 +27,8 @@ pub struct Version {
 }
 
 impl Version {
+    /// The first release in which one instruction in each block is an option of the accelerator.
+    pub const ONE_INSN_PER_TB: Self = Self { major: 8, minor: 1 };
     /// The first release whose `virt` can be asked for the same device tree every time.
     pub const DTB_RANDOMNESS: Self = Self { major: 7, minor: 1 };
     /// The first release in which `-cpu max` counts time at 1 GHz, as Armv8.6 wants it.
