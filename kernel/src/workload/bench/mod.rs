@@ -49,6 +49,7 @@ enum Needs {
 }
 
 /// `row!(marker, group, name, needs, function)`: the function's parameter is the marker's number.
+/// Marker 31 is the calibration's.
 macro_rules! row {
     ($marker:literal, $group:literal, $name:literal, $needs:ident, $measure:path) => {
         Row {

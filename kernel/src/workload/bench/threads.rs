@@ -1,10 +1,11 @@
 //! Threads of the kernel: switch, life and death, wake-up.
 
 use super::Failure;
-use super::stretch::{Reading, Samples, TIMES, begin, end};
+use super::stretch::{HINTS, Reading, Samples, TIMES, begin, end};
 use crate::clock;
 use crate::thread::{self, Spec};
 use core::time::Duration;
+use cpu::hw::sysreg;
 use sched::{CpuSet, Level};
 
 fn spec(entry: fn(usize)) -> Spec<'static> {
@@ -66,7 +67,7 @@ pub(super) fn wake_up() -> Result<Samples, Failure> {
     Samples::of(|| {
         let due = clock::now() + clock::ticks(Duration::from_micros(100));
         thread::sleep_until(due);
-        // The reading's own instruction is not counted, and there are no hints: see `end`.
-        [due, end::<31>() + 1]
+        // `due` is as if it had been read just before the first instruction; there are no hints.
+        [due, sysreg::counter_loose() + HINTS]
     })
 }
