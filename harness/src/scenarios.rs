@@ -190,6 +190,7 @@ fn crashes() -> Vec<Scenario> {
     };
     vec![
         crash("panic", "on purpose").needs(" was"),
+        crash("assert", "on purpose; left: 1; right: 2"),
         crash("overflow", "stack overflow of thread"),
         crash("null", "data abort at address 0x0"),
         crash("write-text", "data abort at address 0xffffffc0"),

@@ -1,7 +1,7 @@
 //! The end of a run: the last line, and the exit status that agrees with it.
 
 use crate::{console, panic, power, say, semihosting, trace};
-use core::fmt;
+use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// The first CPU that ends the machine does; any other waits for it.
@@ -14,15 +14,34 @@ pub(crate) fn pass(what: fmt::Arguments<'_>) -> ! {
         // Another CPU found something, and was about to stop this one.
         stand_still();
     }
-    say!("petrel: PASS {what}");
+    say!("petrel: PASS {}", OneLine(what));
     end(0)
 }
 
 /// Ends the machine after anything else.
 pub(crate) fn fail(why: fmt::Arguments<'_>) -> ! {
     begin();
-    say!("petrel: FAIL {why}");
+    say!("petrel: FAIL {}", OneLine(why));
     end(1)
+}
+
+/// A message as one line: the verdict is the last *line*, and a failed assertion's message has three.
+struct OneLine<'a>(fmt::Arguments<'a>);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        struct Joined<'f, 'a>(&'f mut fmt::Formatter<'a>);
+
+        impl Write for Joined<'_, '_> {
+            fn write_str(&mut self, part: &str) -> fmt::Result {
+                let mut lines = part.split('\n');
+                self.0.write_str(lines.next().unwrap_or_default())?;
+                lines.try_for_each(|line| write!(self.0, "; {}", line.trim_start()))
+            }
+        }
+
+        Joined(f).write_fmt(self.0)
+    }
 }
 
 /// Stops the other CPUs, so that nothing is printed after the verdict, and nothing in its midst.

@@ -17,6 +17,7 @@ use sched::{CpuSet, Level};
 /// The ways, by name.
 const WAYS: &[(&str, fn())] = &[
     ("panic", on_purpose),
+    ("assert", assert),
     ("overflow", overflow),
     ("null", null),
     ("write-text", write_text),
@@ -58,6 +59,11 @@ pub(crate) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failu
 
 fn on_purpose() {
     panic!("on purpose");
+}
+
+/// A message of several lines must still end in a verdict of one.
+fn assert() {
+    assert_eq!(black_box(1), 2, "on purpose");
 }
 
 fn overflow() {
