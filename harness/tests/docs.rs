@@ -259,11 +259,24 @@ fn every_workload_named_exists_and_none_is_left_out() {
     });
 }
 
-#[test]
-fn every_scenario_named_exists() {
+/// All tests that QEMU is started for.
+fn scenario_names() -> BTreeSet<String> {
     let mut names: BTreeSet<String> = scenarios::all().into_iter().map(|s| s.name).collect();
     names.extend(judge::cases().iter().map(|c| format!("judge/{}", c.name)));
     names.extend(checks::all().iter().map(|c| c.name.to_owned()));
+    names
+}
+
+#[test]
+fn every_group_of_scenarios_is_in_the_book_and_no_other() {
+    let group = |name: &String| name.split('/').next().map(|group| format!("{group}/"));
+    let groups: BTreeSet<String> = scenario_names().iter().filter_map(group).collect();
+    assert_eq!(page("testing.md").first_cells("## Scenarios"), groups);
+}
+
+#[test]
+fn every_scenario_named_exists() {
+    let names = scenario_names();
     check(|page, wrong| {
         for span in page.spans() {
             if let Some(name) = span.strip_prefix("scenario ")
