@@ -323,15 +323,21 @@ fn planted_bugs() -> Vec<Scenario> {
             "the woken thread did not run at once (Held)",
         ),
         caught("path-not-popped", "fault", "idle has something left"),
+    ]
+}
+
 /// NMIs over everything. Short where the host's time counts; long where time is exact, and where the
 /// kernel judges its times, too.
 fn storms() -> Vec<Scenario> {
     let free = |name: &str, bootargs: &str, machine: Machine| {
         let bootargs = format!("seed=7 {bootargs} run=storm:time=2s");
         Scenario::passes(format!("storm/{name}"), bootargs).on(machine)
+    };
     let exact = |name: &str, bootargs: &str, nmis: u32| {
         let bootargs = format!("seed=7 {bootargs} run=storm:nmis={nmis}");
         Scenario::passes(format!("storm/exact-{name}"), bootargs).on(machine().cpus(1).exact())
+    };
+    vec![
         free("cpus-1", "", machine().cpus(1)),
         free("cpus-2", "", machine().cpus(2)),
         free("cpus-4", "", machine().cpus(4)),
