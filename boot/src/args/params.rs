@@ -13,6 +13,10 @@ use super::{ArgError, number};
 pub const MAX_PARAMS: usize = 8;
 /// Room for the keys that one workload knows.
 pub const MAX_KNOWN_KEYS: usize = 16;
+/// The largest [`Params::count`].
+pub const MAX_COUNT: u64 = 1_000_000_000;
+/// The longest [`Params::duration`].
+pub const MAX_DURATION: Duration = Duration::from_secs(1_000_000);
 
 /// The parameters of one run.
 ///
@@ -100,17 +104,32 @@ impl<'a> Params<'a> {
         self.value(key, default, "a number below 2^64, as 42 or 0x2a", number)
     }
 
-    /// The time given as `key`: `10s`, `500ms`, `20us`, `100ns`; else `default`.
+    /// The count given as `key`, at most [`MAX_COUNT`], so that workloads may do sums with it; else
+    /// `default`.
     ///
     /// # Errors
-    /// When what was given is not a whole number and one of these units.
+    /// When what was given is not such a number.
+    pub fn count(&mut self, key: &'static str, default: u64) -> Result<u64, ArgError<'a>> {
+        let expected = "a number up to 1000000000, as 42 or 0x2a";
+        self.value(key, default, expected, |text| {
+            number(text).filter(|count| *count <= MAX_COUNT)
+        })
+    }
+
+    /// The time given as `key`: `10s`, `500ms`, `20us`, `100ns`; at most [`MAX_DURATION`]; else
+    /// `default`.
+    ///
+    /// # Errors
+    /// When what was given is not a whole number and one of these units, or more than that.
     pub fn duration(
         &mut self,
         key: &'static str,
         default: Duration,
     ) -> Result<Duration, ArgError<'a>> {
-        let expected = "a time, as 10s, 500ms, 20us or 100ns";
-        self.value(key, default, expected, duration)
+        let expected = "a time up to 1000000s, as 10s, 500ms, 20us or 100ns";
+        self.value(key, default, expected, |text| {
+            duration(text).filter(|time| *time <= MAX_DURATION)
+        })
     }
 
     /// The word given as `key`, which `from_word` understands; else `default`.

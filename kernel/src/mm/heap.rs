@@ -8,10 +8,24 @@ use alloc::alloc::{GlobalAlloc, Layout};
 use alloc::boxed::Box;
 use buddy_system_allocator::Heap;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use cpu::lock::{Irq, Lock};
 
 /// What the heap grows by, if that is enough for the request.
 const GROWTH: usize = 256 << 10;
+
+/// What the heap has taken from the frames, and keeps.
+static GROWN_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes of frames that are the heap's.
+pub(crate) fn grown_bytes() -> u64 {
+    GROWN_BYTES.load(Relaxed)
+}
+
+/// Bytes of the heap that are given out.
+pub(crate) fn used_bytes() -> u64 {
+    HEAP.0.lock().stats_alloc_actual() as u64
+}
 
 struct KernelHeap(Lock<Heap<32>, Irq>);
 
@@ -30,6 +44,7 @@ unsafe impl GlobalAlloc for KernelHeap {
             let Some(frame) = frames::allocate(bytes as u64) else {
                 return core::ptr::null_mut();
             };
+            GROWN_BYTES.fetch_add(bytes as u64, Relaxed);
             // SAFETY: the frames are ours, mapped and unused.
             unsafe {
                 self.0

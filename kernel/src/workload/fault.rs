@@ -108,7 +108,7 @@ static NMIS_SENT: AtomicU64 = AtomicU64::new(0);
 /// # Errors
 /// A sentence about what did not happen, or should not have.
 pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failure> {
-    let rounds = params.u64("rounds", 250)?;
+    let rounds = params.count("rounds", 250)?;
     let nmi = params.duration("nmi", Duration::from_micros(50))?;
     params.finish()?;
     ensure!(
@@ -282,12 +282,10 @@ fn on_fault(exit: Option<&ExitLooks<'_>>) {
         }
     }
     match kind {
-        Kind::NmiInHandler if irq::has_nmis() => {
-            // An interrupt may have come first; the NMI sees what is left.
-            if thread::current().core.preempt.peek().1 {
-                NMIS_SENT.fetch_add(1, Relaxed);
-                irq::send(Sgi::TestNmi, To::Cpu(cpu.percpu()));
-            }
+        // An interrupt may have come first; the NMI sees what is left.
+        Kind::NmiInHandler if irq::has_nmis() && thread::current().core.preempt.peek().1 => {
+            NMIS_SENT.fetch_add(1, Relaxed);
+            irq::send(Sgi::TestNmi, To::Cpu(cpu.percpu()));
         }
         Kind::InterruptInHandler => irq::send(Sgi::Call, To::Cpu(cpu.percpu())),
         _ => {}
@@ -308,7 +306,7 @@ fn on_call(interrupt: &Interrupt<'_>) {
 fn take_fault(cpu: usize) {
     let round = TURN[cpu].fetch_add(1, Relaxed) as usize;
     // Twice as slow as the kinds: each kind gets both.
-    if round / KINDS.len() % 2 == 0 {
+    if (round / KINDS.len()).is_multiple_of(2) {
         let page = (cpu * PAGES + round % PAGES) as u64;
         let address = lazy::address(page) as *mut u64;
         // SAFETY: the fault handler maps the page; it is this CPU's.

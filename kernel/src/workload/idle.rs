@@ -47,8 +47,8 @@ const LATE: Duration = Duration::from_micros(50);
 /// A sentence about what did not happen, or should not have.
 pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failure> {
     let time = params.duration("time", Duration::from_millis(50))?;
-    let sweep = params.u64("sweep", 1500)?;
-    let rounds = params.u64("rounds", 100)?;
+    let sweep = params.count("sweep", 1500)?;
+    let rounds = params.count("rounds", 100)?;
     let watchdog = params.duration("watchdog", Duration::from_millis(5))?;
     params.finish()?;
     ensure!(

@@ -91,8 +91,8 @@ fn letter(kind: usize, from: usize, to: usize, number: u64) -> u64 {
 /// A sentence about what did not happen, or should not have.
 pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failure> {
     let cpus = smp::all().count() as u64;
-    let rounds = params.u64("rounds", 400 / (cpus * cpus) + 5)?;
-    let turns = params.u64("turns", 200)?;
+    let rounds = params.count("rounds", 400 / (cpus * cpus) + 5)?;
+    let turns = params.count("turns", 200)?;
     params.finish()?;
     ensure!(
         rounds > 0 && turns > 0,

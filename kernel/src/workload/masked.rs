@@ -37,7 +37,9 @@ const SECTIONS: [Section; 3] = [Section::Open, Section::NoIrq, Section::NoNmi];
 struct Landed([AtomicU64; SECTIONS.len()]);
 
 impl Landed {
-    const NOWHERE: Self = Self([const { AtomicU64::new(0) }; SECTIONS.len()]);
+    const fn nowhere() -> Self {
+        Self([const { AtomicU64::new(0) }; SECTIONS.len()])
+    }
 
     fn all(&self) -> u64 {
         self.0.iter().map(|count| count.load(Relaxed)).sum()
@@ -49,9 +51,9 @@ impl Landed {
 }
 
 static INSIDE: [AtomicU8; MAX_CPUS] = [const { AtomicU8::new(0) }; MAX_CPUS];
-static ORDINARY: [Landed; MAX_CPUS] = [Landed::NOWHERE; MAX_CPUS];
-static NMIS: [Landed; MAX_CPUS] = [Landed::NOWHERE; MAX_CPUS];
-static RAINED: [Landed; MAX_CPUS] = [Landed::NOWHERE; MAX_CPUS];
+static ORDINARY: [Landed; MAX_CPUS] = [const { Landed::nowhere() }; MAX_CPUS];
+static NMIS: [Landed; MAX_CPUS] = [const { Landed::nowhere() }; MAX_CPUS];
+static RAINED: [Landed; MAX_CPUS] = [const { Landed::nowhere() }; MAX_CPUS];
 static ROUNDS: AtomicU64 = AtomicU64::new(0);
 
 /// Runs the workload. Parameters: `rounds` for each CPU, `nmi` the period of the rain.
@@ -59,7 +61,7 @@ static ROUNDS: AtomicU64 = AtomicU64::new(0);
 /// # Errors
 /// A sentence about what did not happen, or should not have.
 pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failure> {
-    let rounds = params.u64("rounds", 1000)?;
+    let rounds = params.count("rounds", 1000)?;
     let nmi = params.duration("nmi", Duration::from_micros(20))?;
     params.finish()?;
     ensure!(rounds > 0, "rounds=0: nothing would be tested");

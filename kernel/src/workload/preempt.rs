@@ -56,11 +56,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failure> {
     let cpus = smp::all().count() as u64;
     let time = params.duration("time", Duration::from_millis(200))?;
-    let pinned = params.u64("threads", 3)?;
-    let free = params.u64("free", cpus)?;
-    let sections = params.u64("sections", 4)?;
-    let wakes = params.u64("wakes", 200)?;
-    let generations = params.u64("generations", 40)?;
+    let pinned = params.count("threads", 3)?;
+    let free = params.count("free", cpus)?;
+    let sections = params.count("sections", 4)?;
+    let wakes = params.count("wakes", 200)?;
+    let generations = params.count("generations", 40)?;
     params.finish()?;
     ensure!(
         pinned >= 2,

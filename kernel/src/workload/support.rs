@@ -7,7 +7,7 @@
 
 use super::Failure;
 use crate::irq;
-use crate::mm::{frames, stacks};
+use crate::mm::{frames, heap, stacks};
 use crate::smp::{self, Cpu};
 use crate::thread::{self, JoinHandle, SpawnError, Spec, Thread};
 use abi::path::Path;
@@ -80,12 +80,13 @@ pub(super) fn ordinary_path() -> Path {
     }
 }
 
-/// Bytes of RAM that are free or given out as stacks, which are kept for the next thread: what a leak
+/// Bytes of RAM that are free, in the heap as well, or kept as stacks for the next thread: what a leak
 /// makes less.
 pub(super) fn unleaked_bytes() -> u64 {
     let stacks = stacks::area();
     // Half of the area is guards.
-    frames::usage().0 + (stacks.end - stacks.start) / 2
+    let stack_bytes = (stacks.end - stacks.start) / 2;
+    frames::usage().0 + stack_bytes + heap::grown_bytes() - heap::used_bytes()
 }
 
 /// The state in which a machine must be after any workload: nothing lost, nothing unexpected.

@@ -84,9 +84,9 @@ impl Plan {
             false => (FREE_RATE, MAX_FREE_RATE),
         };
         let time = params.duration("time", DEFAULT_TIME)?;
-        let seconds = params.u64("seconds", 0)?;
-        let nmis = params.u64("nmis", 0)?;
-        let rate = params.u64("rate", default)?;
+        let seconds = params.count("seconds", 0)?;
+        let nmis = params.count("nmis", 0)?;
+        let rate = params.count("rate", default)?;
         params.finish()?;
         if rate == 0 || rate > most {
             return Err(Failure::new(format_args!(

@@ -4,7 +4,7 @@ use super::load::{self, crew_size};
 use crate::mm::{frames, lazy};
 use crate::thread::{self, Spec};
 use crate::workload::Failure;
-use crate::workload::support::{join_all, on_each_cpu, preemptions, total};
+use crate::workload::support::{join_all, on_each_cpu, preemptions, total, unleaked_bytes};
 use crate::{clock, console, fault, irq, smp};
 use abi::path::Path;
 use alloc::vec::Vec;
@@ -36,14 +36,13 @@ pub(super) struct Tally {
     pub(super) undefined: u64,
     pub(super) unexpected: u64,
     pub(super) lost_lines: u64,
-    /// Bytes of RAM in use.
+    /// Bytes of RAM in use, without what is kept for the next thread or allocation.
     pub(super) used_bytes: u64,
 }
 
 impl Tally {
     /// As it is now. While CPUs count on, what belongs together may differ by what is on its way.
     pub(super) fn take() -> Self {
-        let (free, all) = frames::usage();
         Self {
             deactivated: total(Counter::Deactivated),
             dropped: total(Counter::Dropped),
@@ -59,7 +58,7 @@ impl Tally {
             undefined: fault::SERVED[1].load(Relaxed),
             unexpected: irq::unexpected_count(),
             lost_lines: console::lost_lines(),
-            used_bytes: all - free,
+            used_bytes: frames::usage().1 - unleaked_bytes(),
         }
     }
 
