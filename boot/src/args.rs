@@ -22,7 +22,7 @@ mod error;
 mod params;
 
 pub use error::ArgError;
-pub use params::{MAX_KNOWN_KEYS, MAX_PARAMS, Params};
+pub use params::{MAX_COUNT, MAX_DURATION, MAX_KNOWN_KEYS, MAX_PARAMS, Params};
 
 use core::num::NonZeroU32;
 use heapless::Vec;

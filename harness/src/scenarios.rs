@@ -97,6 +97,16 @@ fn refuses() -> Vec<Scenario> {
         refuse("bad-value", "mask=loud run=selftest", "mask=loud"),
         refuse("bad-cpus", "cpus=0 run=selftest", "cpus=0"),
         refuse("unknown-parameter", "run=selftest:speed=9", "speed"),
+        refuse(
+            "too-many-threads",
+            "run=preempt:threads=18446744073709551615",
+            "threads",
+        ),
+        refuse(
+            "endless",
+            "run=preempt:time=99999999999999999s",
+            "99999999999999999s",
+        ),
         refuse("bad-duration", "run=storm:seconds=soon", "soon"),
         refuse("not-built", "mask=allint run=selftest", "mask=allint"),
         refuse(
@@ -199,6 +209,10 @@ fn crashes() -> Vec<Scenario> {
         crash(
             "lock-in-nmi",
             "a lock of class Irq was taken in a context it is not for",
+        ),
+        crash(
+            "wait-with-a-guard",
+            "is to leave its CPU (Yield) with preempt count 0x1",
         ),
         crash("switch-masked", "exception masks are wrong at switch"),
     ]

@@ -3,6 +3,9 @@
 use crate::{console, panic, power, say, semihosting, trace};
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
+use cpu::cell::NoSteps;
+use cpu::hw::local;
+use cpu::thread::PREEMPT_ONE;
 
 /// The first CPU that ends the machine does; any other waits for it.
 static ENDING: AtomicBool = AtomicBool::new(false);
@@ -44,10 +47,17 @@ impl fmt::Display for OneLine<'_> {
     }
 }
 
-/// Stops the other CPUs, so that nothing is printed after the verdict, and nothing in its midst.
-fn begin() {
+/// Masks everything on this CPU, and never switches again: it is about to end the machine.
+pub(crate) fn stay() {
     // SAFETY: nothing is let in any more on this CPU.
     unsafe { core::arch::asm!("msr daifset, #0xf", options(nostack)) };
+    // Never given back: guards that are dropped from here on must not look for others to run.
+    local::thread().preempt.add::<NoSteps>(PREEMPT_ONE);
+}
+
+/// Stops the other CPUs, so that nothing is printed after the verdict, and nothing in its midst.
+fn begin() {
+    stay();
     if ENDING.swap(true, Ordering::SeqCst) && !panic::is_panicking() {
         stand_still();
     }

@@ -192,16 +192,25 @@ fn a_workload_that_knows_too_many_keys_is_told() {
 }
 
 #[test]
+fn a_count_has_a_bound() {
+    let read = |text| params(text).count("n", 7);
+    assert_eq!(read("m=1"), Ok(7));
+    assert_eq!(read("n=1000000000"), Ok(MAX_COUNT));
+    assert!(read("n=1000000001").is_err());
+    assert!(read("n=18446744073709551615").is_err());
+}
+
+#[test]
 fn a_time_has_a_number_and_a_unit() {
     let read = |text| params(text).duration("t", Duration::MAX);
     assert_eq!(read("t=10s"), Ok(Duration::from_secs(10)));
     assert_eq!(read("t=500ms"), Ok(Duration::from_millis(500)));
     assert_eq!(read("t=20us"), Ok(Duration::from_micros(20)));
     assert_eq!(read("t=0ns"), Ok(Duration::ZERO));
-    assert_eq!(
-        read("t=18446744073709551615s"),
-        Ok(Duration::from_secs(u64::MAX))
-    );
+    assert_eq!(read("t=1000000s"), Ok(MAX_DURATION));
+    for long in ["t=1000001s", "t=18446744073709551615s", "t=1000000000001us"] {
+        assert!(read(long).is_err(), "{long}");
+    }
     for bad in [
         "t=", "t=1", "t=s", "t=1m", "t=1.5s", "t=-1s", "t=0x1s", "t=1 s", "t=1ss",
     ] {

@@ -10,7 +10,7 @@ use crate::thread::{self, Spec};
 use alloc::string::String;
 use boot::args::Params;
 use core::hint::black_box;
-use cpu::guard::{IrqGuard, Pinned};
+use cpu::guard::{IrqGuard, Pinned, PreemptGuard};
 use cpu::lock::{Irq, Lock};
 use sched::{CpuSet, Level};
 
@@ -25,6 +25,7 @@ const WAYS: &[(&str, fn())] = &[
     ("brk", brk),
     ("lock-in-nmi", lock_in_nmi),
     ("switch-masked", switch_masked),
+    ("wait-with-a-guard", wait_with_a_guard),
 ];
 
 /// Crashes in the way that `how=` names; comes back only if that did not work.
@@ -119,4 +120,11 @@ fn switch_masked() {
     // SAFETY: masks more; the switch below must not happen.
     unsafe { core::arch::asm!("msr daifset, #0xf", options(nostack)) };
     thread::yield_now();
+}
+
+/// Waiting with a guard alive must be refused: what it guards would be open to others.
+fn wait_with_a_guard() {
+    let guard = PreemptGuard::new();
+    thread::yield_now();
+    drop(guard);
 }
