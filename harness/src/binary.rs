@@ -172,9 +172,13 @@ fn is_fp(word: u32) -> bool {
     class & 0b0111 == 0b0111 || (class & 0b0101 == 0b0100 && word >> 26 & 1 == 1)
 }
 
-/// A load or store of general registers; bit 22 says load.
+/// A store of general registers: of a pair or exclusive, by bit 22; of one register, by bits 23:22,
+/// since there the sign-extending loads have bit 22 clear, too.
 fn is_store(word: u32) -> bool {
-    word >> 25 & 0b0101 == 0b0100 && word >> 26 & 1 == 0 && word >> 22 & 1 == 0
+    let is_general = word >> 25 & 0b0101 == 0b0100 && word >> 26 & 1 == 0;
+    let is_one = word >> 27 & 0b111 == 0b111;
+    let load_bits = if is_one { 0b11 } else { 0b01 };
+    is_general && word >> 22 & load_bits == 0
 }
 
 /// A load or store through SP: the function's own frame, which nobody guards.
@@ -183,7 +187,7 @@ fn is_through_sp(word: u32) -> bool {
 }
 
 fn is_load(word: u32) -> bool {
-    word >> 25 & 0b0101 == 0b0100 && word >> 26 & 1 == 0 && word >> 22 & 1 == 1
+    word >> 25 & 0b0101 == 0b0100 && word >> 26 & 1 == 0 && !is_store(word)
 }
 
 /// `msr <register>, xN`, by the register's encoding.
@@ -354,6 +358,25 @@ mod tests {
         assert!(check_masked(&[MASK, RELEASE, MASK, STR, RELEASE], 2).is_err());
         assert!(check_masked(&[MASK, STR, RELEASE], 2).is_err());
         assert!(check_masked(&[MASK, STR], 1).is_err());
+    }
+
+    #[test]
+    fn stores_are_told_from_loads() {
+        // str x8, [x0]; strb; stp; stlr; str x8, [x0, x1]
+        for store in [STR, 0x3900_0008, 0xa900_07e0, 0xc89f_fc08, 0xf821_6808] {
+            assert!(is_store(store) && !is_load(store), "{store:#x}");
+        }
+        // ldr x8, [x0]; ldrsw; ldrsb w; ldp; ldar; ldr x8, [x0, x1]
+        for load in [
+            0xf940_0008,
+            0xb980_0008,
+            0x39c0_0008,
+            0xa940_07e0,
+            0xc8df_fc08,
+            0xf861_6808,
+        ] {
+            assert!(is_load(load) && !is_store(load), "{load:#x}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use cpu::counters::Counter;
 use cpu::epoch;
 use cpu::guard::{IrqGuard, Pinned};
 use cpu::hw::{slots, switch, sysreg};
+use cpu::mask::{Context, MaskState, Mechanism};
 use sched::{Block, Place};
 
 /// Why a thread leaves its CPU.
@@ -135,7 +136,7 @@ pub(super) extern "C" fn first(thread: u64) -> ! {
 /// its locks would outlive what they promise.
 fn leave_from_process(why: Leave) {
     let count = current().core.preempt.count::<NoSteps>();
-    if count != 0 || slots::irqs_held() {
+    if count != 0 || !in_process() {
         not_in_process(why, count);
     }
     let _irqs = IrqGuard::new();
@@ -170,7 +171,7 @@ fn petrel_preempt_wanted() {
 /// Preempts now, or, with ordinary interrupts held, has an interrupt do so as soon as it can come.
 pub(super) fn preempt_or_remind() {
     let thread = current();
-    if slots::irqs_held() {
+    if !in_process() {
         super::wake::remind();
         return;
     }
@@ -182,6 +183,14 @@ pub(super) fn preempt_or_remind() {
     }
 }
 
+/// Whether nothing is masked here, by DAIF or by PMR. (Under `pmr`, code that masked everything by DAIF
+/// may have PMR on.)
+fn in_process() -> bool {
+    const PROCESS: MaskState = Context::Process.state(Mechanism::Pmr);
+    const { assert!(PROCESS.bits() == Context::Process.state(Mechanism::Daif).bits()) };
+    switch::masks() == PROCESS
+}
+
 /// Lets others of this level run first. `Process`.
 pub(crate) fn yield_now() {
     leave_from_process(Leave::Yield);
@@ -191,7 +200,7 @@ pub(crate) fn yield_now() {
 pub(crate) fn relax() {
     let thread = current();
     let is_idle = smp::try_this().is_none_or(|cpu| core::ptr::eq(cpu.idle, thread));
-    let may_leave = !slots::irqs_held() && thread.core.preempt.count::<NoSteps>() == 0;
+    let may_leave = in_process() && thread.core.preempt.count::<NoSteps>() == 0;
     if !is_idle && may_leave {
         yield_now();
     }
