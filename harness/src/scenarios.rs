@@ -369,6 +369,40 @@ fn storms() -> Vec<Scenario> {
             .on(machine().cpus(1).exact()),
         Scenario::fails("storm/bad-rate", "run=storm:rate=0", "rate=0"),
     ]
+    .into_iter()
+    .chain(storms_that_stop_bugs())
+    .collect()
+}
+
+/// Planted bugs that a storm must stop, and by what. (Not among them: a preemption from an NMI that
+/// landed under the run queue's lock hangs, and says nothing.)
+fn storms_that_stop_bugs() -> impl Iterator<Item = Scenario> {
+    let stops = |(plant, nmis, why)| {
+        let bootargs = format!("seed=7 plant={plant} run=storm:nmis={nmis}");
+        Scenario::fails(format!("storm/stops-{plant}"), bootargs, why)
+            .on(machine().cpus(1).exact())
+            .planted()
+    };
+    [
+        ("preempt-after-masks", 10_000, "masks are wrong at switch"),
+        ("pmr-not-restored", 10_000, "not with those of Process"),
+        (
+            "deactivate-after-resched",
+            10_000,
+            "still active at a switch",
+        ),
+        ("fault-never-preempts", 30_000, "eligible preemptions lost"),
+        ("daif-before-pmr", 200_000, "in an entry or exit window"),
+        ("nmi-count-leaks", 10_000, "a context it is not for"),
+        (
+            "forget-self-sgi",
+            30_000,
+            "no wake-up with interrupts masked",
+        ),
+        ("path-not-popped", 10_000, "a path was entered and not left"),
+    ]
+    .into_iter()
+    .map(stops)
 }
 
 #[cfg(test)]
