@@ -263,8 +263,8 @@ fn workloads() -> Vec<Scenario> {
 }
 
 /// Kernels with one bug each, and what must be said about it. Those that no run of the kernel can show
-/// belong to other walls: `eoi-of-special` (QEMU ignores the write) and `daif-before-pmr` (one
-/// instruction wide, and the handler sees the masks of a thread) to the model.
+/// belong to other walls: `eoi-of-special` (QEMU ignores the write) to the model. `daif-before-pmr`, one
+/// instruction wide, takes a storm ([`storms_that_stop_bugs`]).
 fn planted_bugs() -> Vec<Scenario> {
     let caught = |plant: &str, run: &str, why| {
         Scenario::fails(

@@ -1,7 +1,7 @@
 //! What must hold after a storm. The first thing that does not is the verdict.
 
+use super::crew::{CHILDREN, ROUNDS};
 use super::landing::Landing;
-use super::load::{CHILDREN, ROUNDS};
 use super::report::{Grouped, Report};
 use super::{fair_ticks, sources::Source};
 use crate::workload::Failure;

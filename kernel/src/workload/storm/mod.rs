@@ -2,7 +2,7 @@
 //!
 //! A kernel's rules about masks and preemption are easily kept as long as nobody interrupts at the
 //! wrong moment. So everything happens at once here, at moments drawn from a seed: threads spin,
-//! sleep, yield, fault, mask, call other CPUs, make threads and join them (`load`), under NMIs from
+//! sleep, yield, fault, mask, call other CPUs, make threads and join them (`crew`, `life`), under NMIs from
 //! three kinds of source (`sources`). Each NMI is counted by where it landed (`landing`): a storm that
 //! missed a place it claims to hit fails, as does one that finds anything wrong (`judge`).
 //!
@@ -17,9 +17,10 @@
 //! Times are judged only where they are exact (`clock::is_exact`) and there is one CPU; everywhere
 //! else they are the host's, and only reported.
 
+mod crew;
 mod judge;
 mod landing;
-mod load;
+mod life;
 mod registers;
 mod report;
 mod sources;
@@ -119,9 +120,9 @@ pub(crate) fn run(task: &Task, params: Params<'static>) -> Result<String, Failur
     let before = Tally::take();
     storm.began.store(clock::now(), Relaxed);
     sources::open(storm)?;
-    let members = load::start(storm)?;
+    let members = crew::start(storm)?;
     watch(storm, &plan, &before);
-    let spread_ticks = load::stop(storm, members)?;
+    let spread_ticks = crew::stop(storm, members)?;
     sources::close(storm)?;
     let lasted_ticks = clock::now() - storm.began.load(Relaxed);
     let clean_cpus = tally::audit()?;
@@ -174,7 +175,7 @@ fn announce(storm: &Storm, plan: &Plan) {
         "storm on {}, seed {}: {} threads, {} SPIs, mask={}, {} guest time",
         report::Cpus(storm.stations.len()),
         plan.seed,
-        storm.stations.len() * load::crew_size(),
+        storm.stations.len() * crew::crew_size(),
         storm.spis.len(),
         setup.mechanism.name(),
         if clock::is_exact() {

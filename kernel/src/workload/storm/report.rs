@@ -1,7 +1,7 @@
 //! What a person sees of a storm: a line each second, and a page at the end.
 
+use super::crew::{CHILDREN, DEEPEST_STACK, ROUNDS};
 use super::landing::Landing;
-use super::load::{CHILDREN, DEEPEST_STACK, ROUNDS};
 use super::sources::Source;
 use super::station::{Station, Storm};
 use super::tally::Tally;

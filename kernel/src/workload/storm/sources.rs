@@ -11,7 +11,7 @@
 
 use super::landing::{self, Landing};
 use super::station::{Station, Storm};
-use super::{load, storm};
+use super::{life, storm};
 use crate::irq::{self, Interrupt, Sgi, To};
 use crate::smp::{self, Cpu};
 use crate::workload::Failure;
@@ -75,7 +75,7 @@ pub(super) fn spare_spis() -> Vec<Line> {
 pub(super) fn open(storm: &Storm) -> Result<(), Failure> {
     irq::set_handler(control::free_ppi(), on_timer, 0)?;
     irq::set_handler(Sgi::StormNmi.intid(), on_sgi, 0)?;
-    irq::set_handler(Sgi::Call.intid(), load::on_call, 0)?;
+    irq::set_handler(Sgi::Call.intid(), life::on_call, 0)?;
     irq::set_handler(control::scheduler_ppi(), on_tick, 0)?;
     let cpus = storm.stations.len() as u64;
     for line in &storm.spis {

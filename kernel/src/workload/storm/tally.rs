@@ -1,6 +1,6 @@
 //! The kernel's own counters, over all CPUs, before and after; and what must be as it was.
 
-use super::load::{self, crew_size};
+use super::{crew::crew_size, life};
 use crate::mm::{frames, lazy};
 use crate::thread::{self, Spec};
 use crate::workload::Failure;
@@ -143,7 +143,7 @@ pub(super) fn warm_up(cpus: usize) -> Result<(), Failure> {
     join_all(handles);
     // One page table of the lowest level maps 512 pages.
     for page in (0..lazy::PAGES).step_by(512) {
-        load::touch(page, page);
+        life::touch(page, page);
         lazy::release(page);
     }
     Ok(())

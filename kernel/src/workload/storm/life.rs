@@ -1,198 +1,27 @@
-//! What the storm beats upon: threads of every habit, each checking itself all the time.
+//! One thread's life in the storm: it does what its habit says and checks itself all the time.
 //!
-//! On each CPU two equal spinners (their run times are compared), a sleeper, a yielder, one that faults
-//! and the partner that each fault wakes, one that masks in every way there is, and one that makes
-//! and joins threads. Now and then all rest for a moment, so that CPUs idle and NMIs land there.
+//! What a thread checks: registers and stack come through every computation (`registers`), its masks are
+//! exactly those of the section it is in, no path is entered and not left, its preempt count is 0,
+//! pages keep what was written, sleeps are long enough. The first thing that is not so stops the
+//! machine, with the path that led there.
 
+use super::crew::{self, CHILDREN, DEEPEST_STACK, Habit, ROUNDS};
 use super::station::{Crew, Station, Storm};
 use super::{registers, sources, storm};
 use crate::irq::{self, Interrupt, Sgi, To};
 use crate::mm::{lazy, stacks};
-use crate::thread::{self, JoinHandle, Spec};
-use crate::workload::Failure;
 use crate::workload::random::Random;
 use crate::workload::support::expect_context;
-use crate::{clock, fault, smp};
-use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::{clock, fault, smp, thread};
+use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use cpu::guard::{IrqGuard, PreemptGuard};
 use cpu::mask::Context;
 use entry::ExitLooks;
-use sched::{CpuId, CpuSet, Level};
 
 /// How often all threads rest, and for how long.
 const PHASE: Duration = Duration::from_millis(40);
 const REST: Duration = Duration::from_millis(2);
-
-/// What a thread does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Habit {
-    /// Computes, and is equal to the other one of its CPU.
-    Spin,
-    /// Sleeps for short times.
-    Sleep,
-    /// Computes a little and yields.
-    Yield,
-    /// Faults.
-    Fault,
-    /// Waits to be woken by faults, calls and masked sections.
-    Partner,
-    /// Holds preemption, ordinary interrupts and NMIs off; calls other CPUs; raises storm interrupts.
-    Mask,
-    /// Makes threads and joins them.
-    Make,
-    /// Is made, checks itself, and ends.
-    Child,
-}
-
-/// What runs on each CPU.
-const CREW: [Habit; 8] = [
-    Habit::Partner,
-    Habit::Spin,
-    Habit::Spin,
-    Habit::Sleep,
-    Habit::Yield,
-    Habit::Fault,
-    Habit::Mask,
-    Habit::Make,
-];
-
-impl Habit {
-    const ALL: [Self; 8] = [
-        Self::Spin,
-        Self::Sleep,
-        Self::Yield,
-        Self::Fault,
-        Self::Partner,
-        Self::Mask,
-        Self::Make,
-        Self::Child,
-    ];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Spin => "spinner",
-            Self::Sleep => "sleeper",
-            Self::Yield => "yielder",
-            Self::Fault => "faulter",
-            Self::Partner => "partner",
-            Self::Mask => "masker",
-            Self::Make => "maker",
-            Self::Child => "child",
-        }
-    }
-
-    fn level(self) -> Level {
-        let number = match self {
-            Self::Partner => 20,
-            Self::Sleep => 16,
-            _ => 8,
-        };
-        Level::new(number).unwrap_or(Level::LOWEST)
-    }
-
-    /// Whether it stays on its CPU.
-    const fn is_pinned(self) -> bool {
-        matches!(self, Self::Spin | Self::Fault | Self::Partner)
-    }
-}
-
-/// Rounds that threads did, each checked.
-pub(super) static ROUNDS: AtomicU64 = AtomicU64::new(0);
-/// Threads made and joined by the makers.
-pub(super) static CHILDREN: AtomicU64 = AtomicU64::new(0);
-/// The deepest use of a thread's stack, in bytes.
-pub(super) static DEEPEST_STACK: AtomicU64 = AtomicU64::new(0);
-
-/// A thread of the crew.
-pub(super) struct Member {
-    pub(super) habit: Habit,
-    pub(super) cpu: usize,
-    pub(super) handle: JoinHandle,
-}
-
-/// How many threads there are for each CPU.
-pub(super) const fn crew_size() -> usize {
-    CREW.len()
-}
-
-/// Starts all threads.
-///
-/// # Errors
-/// What kept one from being made.
-pub(super) fn start(storm: &Storm) -> Result<Vec<Member>, Failure> {
-    for counter in [&ROUNDS, &CHILDREN, &DEEPEST_STACK] {
-        counter.store(0, Relaxed);
-    }
-    fault::observe(Some(on_fault));
-    storm.muster(Crew::All);
-    let mut members = Vec::new();
-    for cpu in 0..storm.stations.len() {
-        for (number, habit) in CREW.into_iter().enumerate() {
-            let handle = spawn(habit, cpu, number)?;
-            members.push(Member { habit, cpu, handle });
-        }
-    }
-    Ok(members)
-}
-
-fn spawn(habit: Habit, cpu: usize, number: usize) -> Result<JoinHandle, thread::SpawnError> {
-    let allowed = match CpuId::new(cpu) {
-        Some(id) if habit.is_pinned() => CpuSet::only(id),
-        _ => CpuSet::ALL,
-    };
-    thread::spawn(&Spec {
-        name: habit.name(),
-        level: habit.level(),
-        allowed,
-        entry: live,
-        argument: habit as usize | number << 8 | cpu << 16,
-    })
-}
-
-/// Has all threads end, and joins them: those that wake others first. Gives the spread of the run
-/// times of equal spinners, in ticks: the largest difference on any CPU.
-///
-/// # Errors
-/// Out of memory.
-pub(super) fn stop(storm: &Storm, members: Vec<Member>) -> Result<u64, Failure> {
-    storm.muster(Crew::Partners);
-    let spread = spinner_spread(storm, &members);
-    let (partners, others): (Vec<_>, Vec<_>) = members
-        .into_iter()
-        .partition(|member| member.habit == Habit::Partner);
-    for member in others {
-        member.handle.join();
-    }
-    fault::observe(None);
-    // Waits until no handler runs any more that could wake a partner.
-    irq::set_handler(Sgi::Call.intid(), on_late_call, 0)?;
-    storm.muster(Crew::Nobody);
-    for station in &storm.stations {
-        station.partner.set(None);
-    }
-    for member in partners {
-        thread::wake(member.handle.waker());
-        member.handle.join();
-    }
-    Ok(spread)
-}
-
-fn spinner_spread(storm: &Storm, members: &[Member]) -> u64 {
-    let spinners = members.iter().filter(|member| member.habit == Habit::Spin);
-    for spinner in spinners.clone() {
-        while !spinner.handle.is_done() {
-            thread::sleep(Duration::from_micros(100));
-        }
-    }
-    let on = |cpu| {
-        let own = spinners.clone().filter(move |member| member.cpu == cpu);
-        own.map(|member| member.handle.thread().ran_ticks.load(Relaxed))
-    };
-    let spread = |cpu| on(cpu).max().unwrap_or(0) - on(cpu).min().unwrap_or(0);
-    (0..storm.stations.len()).map(spread).max().unwrap_or(0)
-}
 
 /// One thread's own things.
 struct Life {
@@ -204,7 +33,7 @@ struct Life {
 }
 
 /// The first function of each thread.
-fn live(argument: usize) {
+pub(super) fn live(argument: usize) {
     let storm = storm();
     let (number, cpu) = (argument >> 8 & 0xff, argument >> 16);
     let stream = 1000 + (cpu * 256 + number) as u64;
@@ -358,7 +187,7 @@ impl Life {
     }
 
     fn make(&self) {
-        match spawn(Habit::Child, self.cpu, 0) {
+        match crew::spawn(Habit::Child, self.cpu, 0) {
             Ok(child) => {
                 child.join();
                 CHILDREN.fetch_add(1, Relaxed);
@@ -406,7 +235,7 @@ fn undefined() {
 }
 
 /// At the end of each fault: wakes the partner of this CPU.
-fn on_fault(exit: Option<&ExitLooks<'_>>) {
+pub(super) fn on_fault(exit: Option<&ExitLooks<'_>>) {
     let irqs = IrqGuard::new();
     let Some(partner) = storm().at(smp::this(&irqs)).poke() else {
         return;
@@ -441,6 +270,6 @@ pub(super) fn on_call(interrupt: &Interrupt<'_>) {
 }
 
 /// A call that was still on its way at the end.
-fn on_late_call(interrupt: &Interrupt<'_>) {
+pub(super) fn on_late_call(interrupt: &Interrupt<'_>) {
     storm().at(interrupt.cpu).calls.fetch_add(1, Relaxed);
 }
