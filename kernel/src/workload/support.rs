@@ -30,7 +30,7 @@ macro_rules! ensure {
         }
     };
 }
-pub(super) use ensure;
+pub(in crate::workload) use ensure;
 
 /// Stops unless both are equal. As `assert_eq!`, but what it says is one line: a verdict is.
 macro_rules! expect_eq {
@@ -44,12 +44,12 @@ macro_rules! expect_eq {
         }
     };
 }
-pub(super) use expect_eq;
+pub(in crate::workload) use expect_eq;
 
 /// The level of threads that a workload's busy work is done at.
-pub(super) const LOW: Level = level(4);
+pub(in crate::workload) const LOW: Level = level(4);
 /// The level of threads that are to preempt those.
-pub(super) const HIGH: Level = level(12);
+pub(in crate::workload) const HIGH: Level = level(12);
 
 const fn level(number: u8) -> Level {
     match Level::new(number) {
@@ -59,21 +59,21 @@ const fn level(number: u8) -> Level {
 }
 
 /// `counter`, summed over all CPUs.
-pub(super) fn total(counter: Counter) -> u64 {
+pub(in crate::workload) fn total(counter: Counter) -> u64 {
     smp::all()
         .map(|cpu| cpu.percpu().counters.of(counter))
         .sum()
 }
 
 /// Preemptions on the way out of `path`, summed over all CPUs.
-pub(super) fn preemptions(path: Path) -> u64 {
+pub(in crate::workload) fn preemptions(path: Path) -> u64 {
     smp::all()
         .map(|cpu| cpu.percpu().counters.preemptions(path))
         .sum()
 }
 
 /// The path that ordinary interrupts come by.
-pub(super) fn ordinary_path() -> Path {
+pub(in crate::workload) fn ordinary_path() -> Path {
     match irq::setup().groups.ordinary {
         Group::Zero => Path::Fiq,
         Group::One => Path::Irq,
@@ -82,7 +82,7 @@ pub(super) fn ordinary_path() -> Path {
 
 /// Bytes of RAM that are free, in the heap as well, or kept as stacks for the next thread: what a leak
 /// makes less.
-pub(super) fn unleaked_bytes() -> u64 {
+pub(in crate::workload) fn unleaked_bytes() -> u64 {
     let stacks = stacks::area();
     // Half of the area is guards.
     let stack_bytes = (stacks.end - stacks.start) / 2;
@@ -93,7 +93,7 @@ pub(super) fn unleaked_bytes() -> u64 {
 ///
 /// # Errors
 /// Says what was lost.
-pub(super) fn nothing_lost() -> Result<(), Failure> {
+pub(in crate::workload) fn nothing_lost() -> Result<(), Failure> {
     let lost = total(Counter::PreemptionLost);
     ensure!(lost == 0, "{lost} eligible preemptions were not made");
     let unexpected = irq::unexpected_count();
@@ -107,7 +107,7 @@ pub(super) fn nothing_lost() -> Result<(), Failure> {
 /// Stops unless this code runs with exactly the masks of `context`.
 #[inline(always)]
 #[track_caller]
-pub(super) fn expect_context(context: Context) {
+pub(in crate::workload) fn expect_context(context: Context) {
     let (found, expected) = (masks(), context.state(irq::setup().mechanism));
     if found != expected {
         panic!(
@@ -118,7 +118,7 @@ pub(super) fn expect_context(context: Context) {
 }
 
 /// This CPU, for a thread that was spawned to stay on one.
-pub(super) fn here() -> &'static Cpu {
+pub(in crate::workload) fn here() -> &'static Cpu {
     match smp::try_this() {
         Some(cpu) => cpu,
         None => unreachable!("a thread runs on a CPU"),
@@ -129,7 +129,7 @@ pub(super) fn here() -> &'static Cpu {
 ///
 /// # Errors
 /// Those of [`thread::spawn`].
-pub(super) fn spawn_on(
+pub(in crate::workload) fn spawn_on(
     cpu: &'static Cpu,
     name: &str,
     level: Level,
@@ -149,7 +149,11 @@ pub(super) fn spawn_on(
 ///
 /// # Errors
 /// Those of [`thread::spawn`]; the threads made until then go on.
-pub(super) fn on_each_cpu(name: &str, level: Level, entry: fn(usize)) -> Result<(), SpawnError> {
+pub(in crate::workload) fn on_each_cpu(
+    name: &str,
+    level: Level,
+    entry: fn(usize),
+) -> Result<(), SpawnError> {
     let mut threads = Vec::new();
     for cpu in smp::all() {
         threads.push(spawn_on(cpu, name, level, entry, cpu.index())?);
@@ -159,23 +163,23 @@ pub(super) fn on_each_cpu(name: &str, level: Level, entry: fn(usize)) -> Result<
 }
 
 /// Waits for the ends of all of them.
-pub(super) fn join_all(threads: Vec<JoinHandle>) {
+pub(in crate::workload) fn join_all(threads: Vec<JoinHandle>) {
     for thread in threads {
         thread.join();
     }
 }
 
 /// A place where handlers find a thread. Whoever sets it empties it before the thread is joined.
-pub(super) struct ThreadSlot(AtomicPtr<Thread>);
+pub(in crate::workload) struct ThreadSlot(AtomicPtr<Thread>);
 
 impl ThreadSlot {
     /// Nobody.
-    pub(super) const fn new() -> Self {
+    pub(in crate::workload) const fn new() -> Self {
         Self(AtomicPtr::new(core::ptr::null_mut()))
     }
 
     /// Has `thread` found here from now on; `None`: nobody.
-    pub(super) fn set(&self, thread: Option<&'static Thread>) {
+    pub(in crate::workload) fn set(&self, thread: Option<&'static Thread>) {
         let thread = thread.map_or(core::ptr::null_mut(), |thread| {
             core::ptr::from_ref(thread).cast_mut()
         });
@@ -183,7 +187,7 @@ impl ThreadSlot {
     }
 
     /// Who is here.
-    pub(super) fn get(&self) -> Option<&'static Thread> {
+    pub(in crate::workload) fn get(&self) -> Option<&'static Thread> {
         // SAFETY: `set` stored a `&'static Thread`, and is called again before that thread ends.
         unsafe { self.0.load(Acquire).as_ref() }
     }
