@@ -42,21 +42,8 @@ pub(crate) fn image(mut parser: lexopt::Parser) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn run(mut parser: lexopt::Parser) -> Result<ExitCode> {
-    let mut arguments = RunArguments::default();
-    let mut bootargs: Vec<String> = Vec::new();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Value(word) => bootargs.push(word.string()?),
-            Long(option) => {
-                let option = option.to_owned();
-                if !arguments.take(&option, &mut parser)? {
-                    bail!("run has no option --{option}");
-                }
-            }
-            other => return Err(other.unexpected().into()),
-        }
-    }
+pub(crate) fn run(parser: lexopt::Parser) -> Result<ExitCode> {
+    let (arguments, mut bootargs) = boot_arguments(parser, "run")?;
     if bootargs.is_empty() {
         bootargs.push(format!("run=storm:seconds={DEMONSTRATION_SECONDS}"));
     }
@@ -197,21 +184,8 @@ pub(crate) fn scenarios(mut parser: lexopt::Parser) -> Result<ExitCode> {
     Ok(trials::run(arguments)?.exit_code())
 }
 
-pub(crate) fn trace(mut parser: lexopt::Parser) -> Result<ExitCode> {
-    let mut arguments = RunArguments::default();
-    let mut bootargs: Vec<String> = Vec::new();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Value(word) => bootargs.push(word.string()?),
-            Long(option) => {
-                let option = option.to_owned();
-                if !arguments.take(&option, &mut parser)? {
-                    bail!("trace has no option --{option}");
-                }
-            }
-            other => return Err(other.unexpected().into()),
-        }
-    }
+pub(crate) fn trace(parser: lexopt::Parser) -> Result<ExitCode> {
+    let (arguments, mut bootargs) = boot_arguments(parser, "trace")?;
     if bootargs.is_empty() {
         bootargs.push("run=selftest".to_owned());
     }
@@ -244,4 +218,26 @@ fn steps(
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Options of the machine, and words that are boot arguments.
+fn boot_arguments(
+    mut parser: lexopt::Parser,
+    command: &str,
+) -> Result<(RunArguments, Vec<String>)> {
+    let mut arguments = RunArguments::default();
+    let mut bootargs = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Value(word) => bootargs.push(word.string()?),
+            Long(option) => {
+                let option = option.to_owned();
+                if !arguments.take(&option, &mut parser)? {
+                    bail!("{command} has no option --{option}");
+                }
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok((arguments, bootargs))
 }
