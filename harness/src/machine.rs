@@ -175,6 +175,7 @@ impl Machine {
             program: qemu.program().to_owned(),
             arguments,
             folder: None,
+            timing: self.timing,
         }
     }
 }
@@ -202,9 +203,15 @@ pub struct CommandLine {
     program: PathBuf,
     arguments: Vec<String>,
     folder: Option<PathBuf>,
+    timing: Timing,
 }
 
 impl CommandLine {
+    /// What guest time is.
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
     /// The same, run in `folder`: where the guest's files go by semihosting.
     #[must_use]
     pub fn in_folder(mut self, folder: &Path) -> Self {

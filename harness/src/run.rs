@@ -17,7 +17,8 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::machine::CommandLine;
+use crate::machine::{CommandLine, Timing};
+use crate::one_core;
 
 /// The bound when nothing else is said. Boot to power-off takes a tenth of a second.
 pub const DEFAULT_BOUND: Duration = Duration::from_secs(120);
@@ -150,9 +151,12 @@ pub fn run(line: &CommandLine, options: Options, observer: &mut dyn FnMut(&str))
         .stdout(writer.try_clone().context("cannot make a pipe")?)
         .stderr(writer);
     let started = Instant::now();
-    let child = command
-        .spawn()
-        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    let spawned = match line.timing() {
+        Timing::Exact => one_core::with(|| command.spawn()),
+        Timing::Free => command.spawn(),
+    };
+    let child =
+        spawned.with_context(|| format!("cannot start {}", command.get_program().display()))?;
     // The command holds our copies of the pipe's writing end: it would never end.
     drop(command);
 
