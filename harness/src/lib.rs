@@ -14,7 +14,7 @@
 //! | [`image`] | the linked kernel becomes an Image, with its symbols in it |
 //! | [`qemu`] | finding QEMU, and knowing what this version of it can do |
 //! | [`machine`] | a machine described, and the command line that makes it |
-//! | [`run`], [`one_core`] | one run of QEMU: its output, its end, the bound; where exact ones run |
+//! | [`run`] | one run of QEMU: its output, its end, the bound |
 //! | [`verdict`] | what a run proved |
 //! | [`dtb`], [`guest`], [`shim`] | device trees and tiny guests, made to order |
 //! | [`lab`] | QEMU and freshly built kernels, ready for use |
@@ -38,7 +38,6 @@ pub mod judge;
 pub mod junit;
 pub mod lab;
 pub mod machine;
-pub mod one_core;
 pub mod qemu;
 pub mod run;
 pub mod scenario;

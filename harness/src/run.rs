@@ -17,8 +17,7 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::machine::{CommandLine, Timing};
-use crate::one_core;
+use crate::machine::CommandLine;
 
 /// The bound when nothing else is said. Boot to power-off takes a tenth of a second.
 pub const DEFAULT_BOUND: Duration = Duration::from_secs(120);
@@ -151,12 +150,9 @@ pub fn run(line: &CommandLine, options: Options, observer: &mut dyn FnMut(&str))
         .stdout(writer.try_clone().context("cannot make a pipe")?)
         .stderr(writer);
     let started = Instant::now();
-    let spawned = match line.timing() {
-        Timing::Exact => one_core::with(|| command.spawn()),
-        Timing::Free => command.spawn(),
-    };
-    let child =
-        spawned.with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    let child = command
+        .spawn()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
     // The command holds our copies of the pipe's writing end: it would never end.
     drop(command);
 
