@@ -99,6 +99,21 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Cpu> {
     (0..percpu::count()).filter_map(get)
 }
 
+/// So many CPUs, for people.
+#[derive(Clone, Copy)]
+pub(crate) struct Cpus(pub(crate) usize);
+
+impl fmt::Display for Cpus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} CPU{}", self.0, if self.0 == 1 { "" } else { "s" })
+    }
+}
+
+/// How many CPUs are up.
+pub(crate) fn up() -> Cpus {
+    Cpus(percpu::count())
+}
+
 /// This CPU, for who is not migrated.
 #[inline(always)]
 pub(crate) fn this(proof: &impl Pinned) -> &'static Cpu {

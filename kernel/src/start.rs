@@ -61,10 +61,10 @@ extern "C" fn petrel_kmain(tree_pa: u64, image_pa: u64) -> ! {
     open_console(info);
     find_firmware(info);
     say!(
-        "petrel {} on {}, {} CPUs",
+        "petrel {} on {}, {}",
         env!("CARGO_PKG_VERSION"),
         info::model(&blob).unwrap_or("a machine without a name"),
-        info.cpus.len()
+        smp::Cpus(info.cpus.len())
     );
     let config = read_arguments(info.bootargs);
     log::set_max_level(match config.log {
@@ -263,9 +263,5 @@ fn bring_up_others(info: &BootInfo<'_>, config: &Config<'_>) {
             ));
         }
     }
-    let up = percpu::count();
-    say!(
-        "{up} CPU{} up, self-test passed on each",
-        if up == 1 { "" } else { "s" }
-    );
+    say!("{} up, self-test passed on each", smp::up());
 }

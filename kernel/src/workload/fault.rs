@@ -146,8 +146,8 @@ pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failu
     ensure!(nmi.is_zero() || drops > 0, "it never rained");
     since.judge(rounds * smp::all().count() as u64)?;
     Ok(format!(
-        "fault on {} CPUs: {} aborts, {} undefined instructions, {} preempted on exit, {drops} {}",
-        smp::all().count(),
+        "fault on {}: {} aborts, {} undefined instructions, {} preempted on exit, {drops} {}",
+        smp::up(),
         since.served[0],
         since.served[1],
         since.preempted,

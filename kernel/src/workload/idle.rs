@@ -87,8 +87,9 @@ pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failu
     }
     let cpus = smp::all().count();
     Ok(format!(
-        "idle on {cpus} CPUs: {waits} waits in {} ms, {} ticks and {shots} NMIs at its door, {woken} \
+        "idle on {}: {waits} waits in {} ms, {} ticks and {shots} NMIs at its door, {woken} \
          remote wake-ups, {looks} looks",
+        smp::up(),
         time.as_millis(),
         (sweep + 1) * cpus as u64,
     ))

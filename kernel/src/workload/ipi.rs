@@ -132,8 +132,8 @@ pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failu
     }
     nothing_lost()?;
     Ok(format!(
-        "ipi on {} CPUs: {told}{turned} wake-ups in turns{}",
-        post.cpus,
+        "ipi on {}: {told}{turned} wake-ups in turns{}",
+        smp::up(),
         if irq::has_nmis() {
             ""
         } else {

@@ -114,7 +114,8 @@ fn judge(rounds: u64, drops: u64) -> Result<String, Failure> {
             "without NMIs, {open} landed outside and {held} inside NoIrq sections"
         );
         return Ok(format!(
-            "masked on {cpus} CPUs: {} ordinary interrupts, none inside a section; mask=daif has no NMIs",
+            "masked on {}: {} ordinary interrupts, none inside a section; mask=daif has no NMIs",
+            smp::up(),
             6 * due
         ));
     }
@@ -130,8 +131,9 @@ fn judge(rounds: u64, drops: u64) -> Result<String, Failure> {
         "of {drops} timer NMIs none landed inside a NoIrq section"
     );
     Ok(format!(
-        "masked on {cpus} CPUs: {held} own and {rained} of {drops} timer NMIs inside NoIrq sections, \
-         none inside NoNmi"
+        "masked on {}: {held} own and {rained} of {drops} timer NMIs inside NoIrq sections, \
+         none inside NoNmi",
+        smp::up(),
     ))
 }
 

@@ -16,7 +16,7 @@ mod support;
 mod withdrawn;
 
 use crate::thread::{self, Spec};
-use crate::{say, verdict};
+use crate::{say, smp, verdict};
 use alloc::string::String;
 use boot::args::{Config, Params, Run};
 use core::fmt;
@@ -66,8 +66,7 @@ const WORKLOADS: &[(&str, Workload)] = &[
 fn selftest(_: &Task, params: Params<'static>) -> Result<String, Failure> {
     // ANCHOR: selftest
     params.finish()?;
-    let cpus = cpu::percpu::count();
-    Ok(alloc::format!("selftest on {cpus} CPUs"))
+    Ok(alloc::format!("selftest on {}", smp::up()))
     // ANCHOR_END: selftest
 }
 
@@ -106,22 +105,26 @@ fn find(run: &Run<'_>) -> Option<Workload> {
 fn main(_: usize) {
     let config = crate::start::config();
     let task = Task { seed: config.seed };
-    let mut done = String::new();
+    let mut names = String::new();
+    let mut last = String::new();
     for run in &config.runs {
         let Some(workload) = find(run) else { continue };
         match workload(&task, run.params.clone()) {
-            Ok(what) => {
-                if !done.is_empty() {
-                    done.push_str(", ");
-                }
-                done.push_str(&what);
-            }
+            Ok(what) => last = what,
             Err(Failure(why)) => verdict::fail(format_args!("{}: {why}", run.workload)),
         }
+        if config.runs.len() > 1 {
+            say!("done: {last}");
+            names.push(' ');
+            names.push_str(run.workload);
+        }
     }
-    if done.is_empty() {
-        say!("nothing to run: the boot arguments name no run=<workload>");
-        done.push_str("boot");
+    match config.runs.len() {
+        0 => {
+            say!("nothing to run: the boot arguments name no run=<workload>");
+            verdict::pass(format_args!("boot"))
+        }
+        1 => verdict::pass(format_args!("{last}")),
+        runs => verdict::pass(format_args!("{runs} runs:{names}")),
     }
-    verdict::pass(format_args!("{done}"))
 }

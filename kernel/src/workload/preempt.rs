@@ -73,7 +73,8 @@ pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failu
     come_and_go(generations)?;
     nothing_lost()?;
     Ok(format!(
-        "preempt on {cpus} CPUs: {preempted} turns ended, {} sections, {} wake-ups, {} threads",
+        "preempt on {}: {preempted} turns ended, {} sections, {} wake-ups, {} threads",
+        smp::up(),
         sections * cpus,
         wakes * wakes::WAYS.len() as u64 * cpus,
         generations * BATCH as u64,

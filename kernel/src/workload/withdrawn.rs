@@ -76,7 +76,8 @@ pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failu
     };
     nothing_lost()?;
     Ok(format!(
-        "withdrawn on {cpus} CPUs: {} by hand; {raced}",
+        "withdrawn on {}: {} by hand; {raced}",
+        smp::up(),
         2 * rounds * cpus
     ))
 }

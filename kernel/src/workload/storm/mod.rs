@@ -29,7 +29,7 @@ mod tally;
 
 use super::{Failure, Task};
 use crate::smp::QUANTUM;
-use crate::{clock, irq, say, thread};
+use crate::{clock, irq, say, smp, thread};
 use alloc::string::String;
 use boot::args::Params;
 use core::sync::atomic::Ordering::Relaxed;
@@ -140,7 +140,7 @@ pub(crate) fn run(task: &Task, params: Params<'static>) -> Result<String, Failur
     Ok(alloc::format!(
         "storm, {} on {}: {} {}, {} preemptions, 0 lost",
         report::Seconds(lasted_ticks),
-        report::Cpus(storm.stations.len()),
+        smp::Cpus(storm.stations.len()),
         Grouped(storm.total()),
         report::interrupts(),
         Grouped(report.tally.preempted()),
@@ -173,7 +173,7 @@ fn announce(storm: &Storm, plan: &Plan) {
     say!("");
     say!(
         "storm on {}, seed {}: {} threads, {} SPIs, mask={}, {} guest time",
-        report::Cpus(storm.stations.len()),
+        smp::Cpus(storm.stations.len()),
         plan.seed,
         storm.stations.len() * crew::crew_size(),
         storm.spis.len(),

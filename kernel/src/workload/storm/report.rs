@@ -322,13 +322,3 @@ impl fmt::Display for Seconds {
         f.pad_integral(true, "", &text)
     }
 }
-
-/// So many CPUs.
-#[derive(Clone, Copy)]
-pub(super) struct Cpus(pub(super) usize);
-
-impl fmt::Display for Cpus {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} CPU{}", self.0, if self.0 == 1 { "" } else { "s" })
-    }
-}
