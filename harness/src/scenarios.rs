@@ -308,12 +308,6 @@ fn planted_bugs() -> Vec<Scenario> {
         ),
         caught("preempt-from-nmi", "fault", SWITCH),
         caught("wfi-at-pmr-off", "idle", ASLEEP),
-        also(
-            "wfi-at-pmr-off-2",
-            2,
-            "run=idle plant=wfi-at-pmr-off",
-            ASLEEP,
-        ),
         caught(
             "drop-after-resched",
             "preempt",
