@@ -213,10 +213,9 @@ impl Distributor {
 
     /// `arm-gic`'s driver for the same frame, for the length of one call.
     fn arm_gic(&mut self) -> GicDistributor<'_> {
-        // SAFETY: `new` was promised a distributor frame that only we access. `&mut self` keeps out
-        // all of that but `Lines`, and what is called here (group, trigger, route, disable-all)
-        // touches no register that a `Lines` writes, except disable-all's, which are
-        // write-1-to-clear.
+        // SAFETY: `new` was promised a distributor frame that only we access. `&mut self` keeps out all
+        // but `Lines`, whose registers nothing called here touches (group, trigger, route), or only
+        // through write-1-to-clear (disable-all).
         GicDistributor::new(unsafe { UniqueMmioPointer::new(self.registers) })
     }
 }

@@ -16,7 +16,7 @@ mod world;
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use world::{Act, Agent, Bug, From, Program, Wait, World};
+use world::{Act, Actor, Bug, From, Program, Wait, World};
 
 /// Prints how a failure was reached.
 struct Trace(Vec<String>);
@@ -32,22 +32,22 @@ impl Drop for Trace {
 /// Runs `program` in every order of its steps; how many states it can be in.
 fn explore(program: &Program) -> usize {
     let mut seen = HashSet::new();
-    let mut paths: Vec<Vec<Agent>> = vec![Vec::new()];
+    let mut paths: Vec<Vec<Actor>> = vec![Vec::new()];
     while let Some(path) = paths.pop() {
         let mut world = World::new(program.clone());
         let mut trace = Trace(vec![format!("{program:?}")]);
-        for &agent in &path {
-            trace.0.push(world.name_of_step(agent));
-            world.step(agent);
+        for &actor in &path {
+            trace.0.push(world.name_of_step(actor));
+            world.step(actor);
         }
         let mut hasher = DefaultHasher::new();
         format!("{world:?}").hash(&mut hasher);
         if !seen.insert(hasher.finish()) {
             continue;
         }
-        let enabled: Vec<Agent> = world
-            .agents()
-            .filter(|&agent| world.can_step(agent))
+        let enabled: Vec<Actor> = world
+            .actors()
+            .filter(|&actor| world.can_step(actor))
             .collect();
         if enabled.is_empty() {
             world.check_end();
@@ -55,7 +55,7 @@ fn explore(program: &Program) -> usize {
         paths.extend(
             enabled
                 .into_iter()
-                .map(|agent| [&path[..], &[agent]].concat()),
+                .map(|actor| [&path[..], &[actor]].concat()),
         );
     }
     seen.len()

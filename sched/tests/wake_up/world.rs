@@ -89,8 +89,8 @@ enum WakerStep {
     Done,
 }
 
-/// Who holds a lock: a CPU or a waker, by its number among the agents.
-pub(crate) type Agent = usize;
+/// Who holds a lock: a CPU or a waker, by its number among the actors.
+pub(crate) type Actor = usize;
 pub(crate) const CPUS: usize = 2;
 
 #[derive(Debug)]
@@ -100,13 +100,13 @@ pub(crate) struct World {
     cpus: [Cpu; CPUS],
     steps: [CpuStep; CPUS],
     wakers: Vec<WakerStep>,
-    locks: [Option<Agent>; CPUS],
+    locks: [Option<Actor>; CPUS],
     /// Whether a CPU was told to look at its queue.
     told: [bool; CPUS],
     /// Which CPU is on the task's stack.
     stack: Option<usize>,
     /// The waker whose interrupt CPU 0 is serving.
-    interrupt: Option<Agent>,
+    interrupt: Option<Actor>,
     condition: usize,
 }
 
@@ -135,10 +135,10 @@ impl World {
         }
     }
 
-    /// What `agent` does next, for a trace.
-    pub(crate) fn name_of_step(&self, agent: Agent) -> String {
-        match agent.checked_sub(CPUS) {
-            None => format!("CPU {agent}: {:?}", self.steps[agent]),
+    /// What `actor` does next, for a trace.
+    pub(crate) fn name_of_step(&self, actor: Actor) -> String {
+        match actor.checked_sub(CPUS) {
+            None => format!("CPU {actor}: {:?}", self.steps[actor]),
             Some(waker) => format!("waker {waker}: {:?}", self.wakers[waker]),
         }
     }
@@ -147,22 +147,22 @@ impl World {
         self.tasks.links(SLEEPER)
     }
 
-    pub(crate) fn agents(&self) -> impl Iterator<Item = Agent> + use<> {
+    pub(crate) fn actors(&self) -> impl Iterator<Item = Actor> + use<> {
         0..CPUS + self.wakers.len()
     }
 
-    pub(crate) fn can_step(&self, agent: Agent) -> bool {
-        if agent < CPUS {
-            let is_interrupted = agent == 0 && self.interrupt.is_some();
-            let is_ready = match self.steps[agent] {
-                CpuStep::Idle => self.told[agent] && self.locks[agent].is_none(),
-                CpuStep::Lock => self.locks[agent].is_none(),
+    pub(crate) fn can_step(&self, actor: Actor) -> bool {
+        if actor < CPUS {
+            let is_interrupted = actor == 0 && self.interrupt.is_some();
+            let is_ready = match self.steps[actor] {
+                CpuStep::Idle => self.told[actor] && self.locks[actor].is_none(),
+                CpuStep::Lock => self.locks[actor].is_none(),
                 _ => true,
             };
             return is_ready && !is_interrupted;
         }
-        let (from, act) = self.program.wakers[agent - CPUS];
-        let step = self.wakers[agent - CPUS];
+        let (from, act) = self.program.wakers[actor - CPUS];
+        let step = self.wakers[actor - CPUS];
         let may_begin = match from {
             From::Remote => true,
             From::Interrupt => {
@@ -170,7 +170,7 @@ impl World {
                     self.steps[0],
                     CpuStep::Idle | CpuStep::Look | CpuStep::Prepare | CpuStep::Lock
                 );
-                self.interrupt == Some(agent) || self.interrupt.is_none() && is_open
+                self.interrupt == Some(actor) || self.interrupt.is_none() && is_open
             }
         };
         let is_ready = match (step, act) {
@@ -180,7 +180,7 @@ impl World {
                 self.locks[0].is_none() && self.cpus[0].next_deadline_ticks().is_some()
             }
             (WakerStep::LockLast, _) => self.locks[self.last_cpu()].is_none(),
-            (WakerStep::LockNew, _) => self.locks[self.new_cpu(agent)].is_none(),
+            (WakerStep::LockNew, _) => self.locks[self.new_cpu(actor)].is_none(),
             _ => true,
         };
         may_begin && is_ready
@@ -190,23 +190,23 @@ impl World {
         self.links().cpu().index()
     }
 
-    fn new_cpu(&self, waker: Agent) -> usize {
+    fn new_cpu(&self, waker: Actor) -> usize {
         match self.program.wakers[waker - CPUS].1 {
             Act::WakeTo(cpu) => cpu,
             Act::Kill | Act::Timer => 0,
         }
     }
 
-    pub(crate) fn step(&mut self, agent: Agent) {
-        if agent < CPUS {
-            self.steps[agent] = self.cpu_step(agent);
+    pub(crate) fn step(&mut self, actor: Actor) {
+        if actor < CPUS {
+            self.steps[actor] = self.cpu_step(actor);
             return;
         }
-        let is_interrupt = self.program.wakers[agent - CPUS].0 == From::Interrupt;
-        let next = self.waker_step(agent);
-        self.wakers[agent - CPUS] = next;
+        let is_interrupt = self.program.wakers[actor - CPUS].0 == From::Interrupt;
+        let next = self.waker_step(actor);
+        self.wakers[actor - CPUS] = next;
         self.interrupt = match is_interrupt {
-            true => (next != WakerStep::Done).then_some(agent),
+            true => (next != WakerStep::Done).then_some(actor),
             false => self.interrupt,
         };
     }
@@ -283,10 +283,10 @@ impl World {
         }
     }
 
-    fn waker_step(&mut self, agent: Agent) -> WakerStep {
-        let act = self.program.wakers[agent - CPUS].1;
+    fn waker_step(&mut self, actor: Actor) -> WakerStep {
+        let act = self.program.wakers[actor - CPUS].1;
         let bug = self.program.bug;
-        match self.wakers[agent - CPUS] {
+        match self.wakers[actor - CPUS] {
             WakerStep::Satisfy => {
                 self.condition += 1;
                 match bug {
@@ -308,7 +308,7 @@ impl World {
             }
             WakerStep::LockLast => {
                 let last = self.last_cpu();
-                self.locks[last] = Some(agent);
+                self.locks[last] = Some(actor);
                 WakerStep::TakeOver
             }
             WakerStep::TakeOver => {
@@ -319,7 +319,7 @@ impl World {
                         self.tell(last, resched);
                         WakerStep::Done
                     }
-                    _ if self.new_cpu(agent) == last => {
+                    _ if self.new_cpu(actor) == last => {
                         let resched = self.cpus[last].enqueue_woken(&self.tasks, SLEEPER);
                         self.tell(last, resched);
                         self.after_delivery()
@@ -330,18 +330,18 @@ impl World {
                         WakerStep::LockNew
                     }
                 };
-                self.unlock(last, agent);
+                self.unlock(last, actor);
                 next
             }
             WakerStep::LockNew => {
-                self.locks[self.new_cpu(agent)] = Some(agent);
+                self.locks[self.new_cpu(actor)] = Some(actor);
                 WakerStep::Deliver
             }
             WakerStep::Deliver => {
-                let new = self.new_cpu(agent);
+                let new = self.new_cpu(actor);
                 let resched = self.cpus[new].enqueue(&self.tasks, SLEEPER);
                 self.tell(new, resched);
-                self.unlock(new, agent);
+                self.unlock(new, actor);
                 self.after_delivery()
             }
             WakerStep::Done => unreachable!("a waker that is done cannot step"),
@@ -361,7 +361,7 @@ impl World {
         }
     }
 
-    fn unlock(&mut self, on: usize, holder: Agent) {
+    fn unlock(&mut self, on: usize, holder: Actor) {
         assert_eq!(
             self.locks[on].take(),
             Some(holder),
