@@ -10,6 +10,7 @@ use abi::path::{self, Path};
 use abi::trace::{Event, MAGIC, Record};
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::check::Check;
 use crate::lab::Lab;
 use crate::machine::{Boot, Machine};
 use crate::run::{self, Options};
@@ -18,6 +19,23 @@ use crate::workspace::Build;
 
 /// The name of the file that the kernel writes.
 pub const FILE: &str = "petrel.trace";
+
+/// The checks of a whole dump.
+pub fn checks() -> Vec<Check> {
+    vec![Check {
+        name: "trace/the-rings-reach-the-host-and-nest",
+        run: |lab| {
+            let machine = Machine::default().cpus(2);
+            let trace = record(lab, &machine, "run=selftest", "trace-nest")?;
+            trace.check()?;
+            ensure!(trace.cpus.len() == 2, "{} rings", trace.cpus.len());
+            for (cpu, ring) in trace.cpus.iter().enumerate() {
+                ensure!(!ring.records.is_empty(), "CPU {cpu} recorded nothing");
+            }
+            Ok(())
+        },
+    }]
+}
 
 /// All rings of one run.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
+use crate::check::Check;
 use crate::lab::Lab;
-use crate::{check, judge, scenarios};
+use crate::{binary, judge, scenarios, trace, witness};
 
 /// How many QEMUs run at the same time.
 const AT_A_TIME: usize = 2;
@@ -24,6 +25,14 @@ pub fn run(mut arguments: Arguments) -> anyhow::Result<Conclusion> {
     Ok(libtest_mimic::run(&arguments, trials(&lab)))
 }
 
+/// All checks that are no scenarios.
+pub fn checks() -> Vec<Check> {
+    let mut checks = binary::checks();
+    checks.extend(witness::checks());
+    checks.extend(trace::checks());
+    checks
+}
+
 fn trials(lab: &Arc<Lab>) -> Vec<Trial> {
     let mut trials = Vec::new();
     for case in judge::cases() {
@@ -32,7 +41,7 @@ fn trials(lab: &Arc<Lab>) -> Vec<Trial> {
             case.run(&lab).map_err(|error| failed(&error))
         }));
     }
-    for check in check::all() {
+    for check in checks() {
         let lab = Arc::clone(lab);
         trials.push(Trial::test(check.name, move || {
             (check.run)(&lab).map_err(|error| failed(&error))

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cpu::plant::Plant;
-use harness::{check as checks, judge, scenarios};
+use harness::{judge, scenarios, trials};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -263,7 +263,7 @@ fn every_workload_named_exists_and_none_is_left_out() {
 fn scenario_names() -> BTreeSet<String> {
     let mut names: BTreeSet<String> = scenarios::all().into_iter().map(|s| s.name).collect();
     names.extend(judge::cases().iter().map(|c| format!("judge/{}", c.name)));
-    names.extend(checks::all().iter().map(|c| c.name.to_owned()));
+    names.extend(trials::checks().iter().map(|c| c.name.to_owned()));
     names
 }
 
