@@ -57,6 +57,7 @@ fn boots() -> Vec<Scenario> {
         boot("el2-secure", machine().el2().secure()),
         boot("memory-64-mib", machine().memory_mib(64)),
         boot("memory-8-gib", machine().memory_mib(8 << 10)),
+        Scenario::passes("boot/mask-auto", "mask=auto run=selftest").needs("mask=pmr"),
         boot("exact", machine().cpus(1).exact()).twice_identical(),
         boot(
             "exact-cortex-a57",
@@ -199,7 +200,9 @@ fn crashes() -> Vec<Scenario> {
             .needs("(crash)")
     };
     vec![
-        crash("panic", "on purpose").needs(" was"),
+        crash("panic", "on purpose")
+            .needs(" was")
+            .needs("preempt count 0x0"),
         crash("assert", "on purpose; left: 1; right: 2"),
         crash("overflow", "stack overflow of thread"),
         crash("null", "data abort at address 0x0"),

@@ -182,6 +182,8 @@ impl fmt::Display for Whose {
 }
 
 fn report(why: fmt::Arguments<'_>, place: &Place, frame: Option<&Frame>) -> ! {
+    // As it was: `stay` counts once more.
+    let preempt = thread::current().core.preempt.peek();
     verdict::stay();
     let mine = smp::try_this().map_or(0, |cpu| cpu.index());
     if let Err(owner) = PANICKING.compare_exchange(NOBODY, mine, Ordering::SeqCst, Ordering::SeqCst)
@@ -198,7 +200,7 @@ fn report(why: fmt::Arguments<'_>, place: &Place, frame: Option<&Frame>) -> ! {
     console::drain_after_stop();
 
     say!("panic on CPU {mine}: {why}");
-    show(place, thread::current());
+    show(place, thread::current(), preempt);
     if let Some(frame) = frame {
         registers(frame);
     }
@@ -221,10 +223,9 @@ fn report(why: fmt::Arguments<'_>, place: &Place, frame: Option<&Frame>) -> ! {
             masks: MaskState::new(masks as u32, (masks >> 32) as u8),
         };
         let previous = cpu.queue.try_lock().and_then(|queue| queue.current());
-        show(
-            &place,
-            previous.map_or(cpu.idle, |id| thread::TABLE.get(id)),
-        );
+        let thread = previous.map_or(cpu.idle, |id| thread::TABLE.get(id));
+        // With the handler that stopped it, which is also the innermost path.
+        show(&place, thread, thread.core.preempt.peek());
         console::drain_after_stop();
     }
     verdict::fail(format_args!("panic on CPU {mine}: {why}"))
@@ -252,8 +253,7 @@ pub(crate) fn stop_others() {
 }
 
 /// Prints context and backtrace.
-fn show(place: &Place, thread: &Thread) {
-    let (count, need_resched) = thread.core.preempt.peek();
+fn show(place: &Place, thread: &Thread, (count, need_resched): (u32, bool)) {
     say!(
         "  thread {} ({}), {}, preempt count {count:#x}{}",
         thread.core.id(),
