@@ -11,21 +11,25 @@ pub enum Path {
     Thread = 0,
     /// Synchronous fault taken at EL1.
     Fault = 1,
-    /// Ordinary interrupt by the IRQ vector, taken at EL1.
+    /// Ordinary interrupt by the IRQ vector.
     Irq = 2,
-    /// Ordinary interrupt by the FIQ vector, taken at EL1.
+    /// Ordinary interrupt by the FIQ vector.
     Fiq = 3,
-    /// Pseudo-NMI taken at EL1.
+    /// Pseudo-NMI.
     Nmi = 4,
-    /// SError taken at EL1.
+    /// SError.
     SError = 5,
     /// Debug exception taken at EL1.
     Debug = 6,
+    /// System call from EL0.
+    Syscall = 7,
+    /// Fault of an EL0 thread.
+    UserFault = 8,
 }
 
 impl Path {
     /// All paths, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Thread,
         Self::Fault,
         Self::Irq,
@@ -33,6 +37,8 @@ impl Path {
         Self::Nmi,
         Self::SError,
         Self::Debug,
+        Self::Syscall,
+        Self::UserFault,
     ];
 
     /// The path with this number; `None` for a number that no path has.
@@ -54,6 +60,8 @@ impl Path {
             Self::Nmi => "nmi",
             Self::SError => "serror",
             Self::Debug => "debug",
+            Self::Syscall => "syscall",
+            Self::UserFault => "user-fault",
         }
     }
 }

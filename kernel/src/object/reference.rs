@@ -1,0 +1,78 @@
+//! Shared ownership that can fail to be made: what `alloc::sync::Arc` is, without its end at the first
+//! shortage of memory.
+
+use crate::mm::heap::{OutOfMemory, try_box};
+use alloc::boxed::Box;
+use core::ops::Deref;
+use core::ptr::NonNull;
+use core::sync::atomic::{
+    AtomicUsize,
+    Ordering::{Acquire, Relaxed, Release},
+    fence,
+};
+
+struct Inner<T> {
+    owners: AtomicUsize,
+    value: T,
+}
+
+/// One of the owners of a `T`; the last one drops it.
+pub(crate) struct Ref<T>(NonNull<Inner<T>>);
+
+// SAFETY: as for `Arc`: it gives out `&T`, and the last owner, wherever it is, drops the `T`.
+unsafe impl<T: Send + Sync> Send for Ref<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send + Sync> Sync for Ref<T> {}
+
+impl<T> Ref<T> {
+    /// Puts `value` on the heap. `Process` or `NoIrq`.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]; `value` is dropped.
+    pub(crate) fn try_new(value: T) -> Result<Self, OutOfMemory> {
+        let inner = try_box(Inner {
+            owners: AtomicUsize::new(1),
+            value,
+        })?;
+        Ok(Self(NonNull::from(Box::leak(inner))))
+    }
+
+    /// Whether both own the same `T`.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
+    fn inner(&self) -> &Inner<T> {
+        // SAFETY: it lives as long as an owner does.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T> Clone for Ref<T> {
+    #[inline]
+    fn clone(&self) -> Self {
+        self.inner().owners.fetch_add(1, Relaxed);
+        Self(self.0)
+    }
+}
+
+impl<T> Deref for Ref<T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        &self.inner().value
+    }
+}
+
+impl<T> Drop for Ref<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.inner().owners.fetch_sub(1, Release) == 1 {
+            // What the other owners did with the value comes before its end.
+            fence(Acquire);
+            // SAFETY: `try_new` leaked it, and this was the last owner.
+            drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+        }
+    }
+}
