@@ -90,6 +90,16 @@ impl Interrupted {
         Context::of(mechanism, masks).map(|context| Self { context, masks })
     }
 
+    /// A program at EL0, where nothing is masked ever.
+    #[inline(always)]
+    pub const fn el0(mechanism: Mechanism) -> Self {
+        let context = Context::Process;
+        Self {
+            context,
+            masks: context.state(mechanism),
+        }
+    }
+
     /// The context that was interrupted.
     #[inline(always)]
     pub fn context(self) -> Context {
@@ -165,6 +175,16 @@ impl<M: Machine> Cx<M, Held> {
         M::write_daif(held(M::MECHANISM, interrupted.masks).daif());
         self.become_()
     }
+
+    /// The same where EL0 was interrupted, which has nothing masked: one instruction, no frame read.
+    #[inline(always)]
+    pub fn inherit_from_el0(self) -> Cx<M, Inherited> {
+        match M::MECHANISM {
+            Mechanism::Pmr => M::clear_daif::<{ daif::ALL }>(),
+            Mechanism::Daif => M::clear_daif::<{ daif::D | daif::A }>(),
+        }
+        self.become_()
+    }
 }
 
 impl<M: Machine> Cx<M, Inherited> {
@@ -191,6 +211,12 @@ impl<M: Machine> Cx<M, Inherited> {
     #[inline(always)]
     pub fn switchable(&mut self, interrupted: Interrupted) -> Option<Switchable<'_>> {
         interrupted.is_process().then_some(Switchable(PhantomData))
+    }
+
+    /// The legal switch state, which it always is where EL0 was interrupted.
+    #[inline(always)]
+    pub fn switchable_from_el0(&mut self) -> Switchable<'_> {
+        Switchable(PhantomData)
     }
 
     /// Masks everything (step B').

@@ -2,7 +2,7 @@
 //!
 //! A reader holds a [`Pinned`] proof and so cannot be switched out; an NMI handler is such a reader by
 //! nature. Who replaces a table waits in [`synchronize`] until every CPU has either passed a switch
-//! since, or is *quiescent* (idle, later EL0), and frees the old one then. `irqentry_enter` and
+//! since, or is *quiescent* (idle, EL0), and frees the old one then. `irqentry_enter` and
 //! `nmi_enter` end quiescence before any handler looks ([`begin_watching`]).
 //!
 //! The order that matters (the store of `watching` against the load of the table on the reader's side;
@@ -27,6 +27,13 @@ pub fn begin_watching<M: Steps>(cpu: &PerCpu) -> bool {
     cpu.watching.set::<M>(1);
     fence(Ordering::SeqCst);
     true
+}
+
+/// The same on entry from EL0, where a CPU is quiescent without exception.
+#[inline(always)]
+pub fn begin_watching_from_el0<M: Steps>(cpu: &PerCpu) {
+    cpu.watching.set::<M>(1);
+    fence(Ordering::SeqCst);
 }
 
 /// Makes the CPU quiescent: from here on it holds no reference into a table.

@@ -36,11 +36,23 @@ pub enum Plant {
     PathNotPopped,
     /// Do not begin watching on entry from a quiescent CPU.
     NotWatching,
+    /// Return to EL0 with PMR off.
+    PmrLowAtEl0,
+    /// Return to EL0 without a look at need_resched and at the thread's work.
+    WorkLoopSkipped,
+    /// Leave an address of the kernel in a register when an interrupt returns to EL0.
+    RegisterLeakOnReturn,
+    /// Return to EL0 without becoming quiescent.
+    WatchingAtEl0,
+    /// Lose one FP/SIMD register when a thread's are saved.
+    FpRegisterLost,
+    /// Begin a thread's FP/SIMD state with what is in the registers.
+    FpLeaked,
 }
 
 impl Plant {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 20] = [
         Self::PreemptAfterMasks,
         Self::PmrNotRestored,
         Self::AcknowledgeAtPmrOn,
@@ -55,6 +67,12 @@ impl Plant {
         Self::ForgetSelfSgi,
         Self::PathNotPopped,
         Self::NotWatching,
+        Self::PmrLowAtEl0,
+        Self::WorkLoopSkipped,
+        Self::RegisterLeakOnReturn,
+        Self::WatchingAtEl0,
+        Self::FpRegisterLost,
+        Self::FpLeaked,
     ];
 
     /// The name as in the boot argument `plant=`.
@@ -74,6 +92,12 @@ impl Plant {
             Self::ForgetSelfSgi => "forget-self-sgi",
             Self::PathNotPopped => "path-not-popped",
             Self::NotWatching => "not-watching",
+            Self::PmrLowAtEl0 => "pmr-low-at-el0",
+            Self::WorkLoopSkipped => "work-loop-skipped",
+            Self::RegisterLeakOnReturn => "register-leak-on-return",
+            Self::WatchingAtEl0 => "watching-at-el0",
+            Self::FpRegisterLost => "fp-register-lost",
+            Self::FpLeaked => "fp-leaked",
         }
     }
 

@@ -7,7 +7,7 @@
 use crate::cell::{Local32, Local64, Steps};
 use crate::percpu::PerCpu;
 use core::ops::Range;
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering::Relaxed};
 
 /// Why preemption is off, and whether one is wanted.
 ///
@@ -94,6 +94,13 @@ impl Preempt {
         self.calm.get::<M>() | self.count.get::<M>() == 0
     }
 
+    /// The count, and 0 if a switch is wanted.
+    #[inline(always)]
+    #[cfg_attr(not(target_os = "none"), track_caller)]
+    pub fn both<M: Steps>(&self) -> (u32, u32) {
+        (self.count.get::<M>(), self.calm.get::<M>())
+    }
+
     /// Whether an NMI or SError handler runs on this thread's time.
     #[inline(always)]
     #[cfg_attr(not(target_os = "none"), track_caller)]
@@ -145,6 +152,12 @@ pub struct Core {
     pub path: Local64,
     stack_bottom: AtomicU64,
     stack_top: AtomicU64,
+    /// Where SP is while it is parked, and where it then goes on: see `hw::switch::prepare_user`.
+    parked_sp: AtomicU64,
+    resume: AtomicU64,
+    /// What others want of it before it goes on at EL0; 0: nothing. Any CPU sets it, and sends its
+    /// CPU an interrupt afterwards; the bits are the kernel's.
+    pub work: AtomicU32,
     id: u32,
 }
 
@@ -158,6 +171,9 @@ impl Core {
             path: Local64::new(0),
             stack_bottom: AtomicU64::new(0),
             stack_top: AtomicU64::new(0),
+            parked_sp: AtomicU64::new(0),
+            resume: AtomicU64::new(0),
+            work: AtomicU32::new(0),
             id,
         }
     }
@@ -201,6 +217,20 @@ impl Core {
         self.cpu.store(core::ptr::from_ref(cpu).cast_mut(), Relaxed);
     }
 
+    /// Sets where it is parked: its SP then, and the address it goes on at. Before it first runs.
+    pub fn set_parked(&self, sp: u64, resume: u64) {
+        self.parked_sp.store(sp, Relaxed);
+        self.resume.store(resume, Relaxed);
+    }
+
+    /// Whether somebody wants something of it before it goes on at EL0.
+    #[inline(always)]
+    #[cfg_attr(not(target_os = "none"), track_caller)]
+    pub fn has_work<M: Steps>(&self) -> bool {
+        M::step();
+        self.work.load(Relaxed) != 0
+    }
+
     /// Where the CPU pointer lies, for the vectors' assembly.
     pub const fn cpu_offset() -> usize {
         core::mem::offset_of!(Self, cpu)
@@ -209,6 +239,13 @@ impl Core {
     /// Where the saved SP lies, for the switch's assembly.
     pub const fn sp_offset() -> usize {
         core::mem::offset_of!(Self, sp)
+    }
+
+    /// Where the parked SP and, behind it, the address to go on at lie, for the switch's assembly.
+    pub const fn parked_offset() -> usize {
+        const RESUME: usize = core::mem::offset_of!(Core, resume);
+        const { assert!(RESUME == core::mem::offset_of!(Core, parked_sp) + 8) };
+        core::mem::offset_of!(Self, parked_sp)
     }
 
     /// Where `calm` lies, for the idle loop's assembly.

@@ -10,6 +10,7 @@
 //!   interrupt goes through `irqentry_*` and calls [`resched::cond_resched`] before it leaves; an NMI
 //!   uses neither and never preempts.
 //! - [`error`]: SError and debug exceptions.
+//! - [`user`]: all of these, and system calls, when a program at EL0 was interrupted.
 //!
 //! Everything is generic over the [`Machine`] and over the [`Kernel`] above: the same source runs on
 //! the real CPU and, on the host, against the modelled one, where every interleaving is tried
@@ -24,6 +25,8 @@ pub mod irqentry;
 pub mod ledger;
 pub mod nmi;
 pub mod resched;
+pub mod user;
+pub mod userentry;
 #[cfg(target_os = "none")]
 pub mod vectors;
 
@@ -57,8 +60,43 @@ pub trait Kernel<M: Machine>: 'static {
     /// Switches to whom the scheduler finds; comes back when this thread runs again.
     fn preempt(legal: Switchable<'_>, path: Path);
 
+    /// System calls with a number (`x8`) below this are tried by [`Kernel::quick`].
+    const QUICK: u64 = 1;
+
+    /// A system call that can neither switch nor wait nor fail, nor look into a table. Everything is
+    /// masked, PMR and the epoch are as at EL0; of the frame only `x[0]` to `x[18]` are there. Whether it
+    /// was done; if not, it goes the way of the others.
+    fn quick(frame: &mut Frame) -> bool;
+
+    /// A system call, as far as it needs no interrupts. `NoIrq`, on the thread's own stack; NMIs come.
+    /// It may switch, and need not come back from that (`hw::switch::switch_away`).
+    fn syscall_now(frame: &mut Frame, legal: Switchable<'_>) -> Flow;
+
+    /// A system call that [`Kernel::syscall_now`] left open. `Process`; may sleep and be preempted.
+    fn syscall(frame: &mut Frame);
+
+    /// A fault of a program, breakpoints and steps included. `Process`; may sleep and be preempted.
+    fn user_fault(frame: &mut Frame, syndrome: Syndrome);
+
+    /// The thread is about to go on at EL0, and its `work` word is not 0. `NoIrq`. Clears of it what it
+    /// does, and may switch; or does not come back.
+    fn work(legal: Switchable<'_>);
+
+    /// A thread that was parked, or never ran, was switched to: does what is due after a switch
+    /// (releases the run queue), and puts what it waited for into its frame. `NoIrq`.
+    fn resumed(frame: &mut Frame, legal: Switchable<'_>);
+
     /// Something that must not happen. Everything is masked.
     fn fatal(frame: &Frame, why: Fatal) -> !;
+}
+
+/// How a system call goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// It is done; the frame has what it gives.
+    Done,
+    /// With interrupts open.
+    Open,
 }
 
 /// `ESR_EL1` and `FAR_EL1`, as they were at the vector.
@@ -69,6 +107,9 @@ pub struct Syndrome {
     /// At which address, where that has a meaning.
     pub far: u64,
 }
+
+/// The exception class of a system call, `svc` in AArch64 state (DDI 0487, D24.2.36).
+pub const SYSTEM_CALL: u8 = 0x15;
 
 impl Syndrome {
     /// The exception class, `ESR_EL1.EC`.
@@ -93,6 +134,16 @@ impl ExitLooks<'_> {
     pub(crate) fn new() -> Self {
         Self(PhantomData)
     }
+
+    /// The same proof on the ways from EL0, whose work loop looks.
+    ///
+    /// # Safety
+    /// The caller runs inside [`Kernel::syscall_now`], `syscall`, `user_fault`, `work` or `resumed`,
+    /// which comes back before the result is forgotten, or whose thread ends.
+    #[inline(always)]
+    pub unsafe fn assume() -> Self {
+        Self(PhantomData)
+    }
 }
 
 /// Why the entry layer gave up. The kernel prints it, with the frame and the path that led there.
@@ -104,6 +155,9 @@ pub enum Fatal {
     FaultWhileMasked(Syndrome),
     /// An ordinary interrupt was acknowledged although they were held.
     OrdinaryWhileHeld(u32),
+    /// A thread was to go on at EL0 with a frame that is not a program's ([`Frame::is_el0`]), or with
+    /// this preempt count.
+    NotForEl0(u32),
     /// A vector that nothing uses; its index, 0 to 15 (DDI 0487, D1.3.1).
     UnexpectedVector(u8, Syndrome),
     /// The stack ran into its guard.

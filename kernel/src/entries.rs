@@ -6,7 +6,7 @@ use abi::path::Path;
 use cpu::context::{Cx, Error, Inherited, NoNmi, Switchable};
 use cpu::machine::Machine;
 use entry::frame::Frame;
-use entry::{ExitLooks, Fatal, Kernel, Syndrome};
+use entry::{ExitLooks, Fatal, Flow, Kernel, Syndrome};
 
 /// This kernel.
 pub(crate) enum Petrel {}
@@ -51,6 +51,36 @@ impl<M: Machine> Kernel<M> for Petrel {
     #[inline(always)]
     fn preempt(legal: Switchable<'_>, path: Path) {
         thread::preempt(legal, path);
+    }
+
+    fn quick(_: &mut Frame) -> bool {
+        false
+    }
+
+    fn syscall_now(_: &mut Frame, _: Switchable<'_>) -> Flow {
+        Flow::Open
+    }
+
+    fn syscall(frame: &mut Frame) {
+        panic::with_frame(frame, format_args!("a system call: there is no EL0 yet"))
+    }
+
+    fn user_fault(frame: &mut Frame, syndrome: Syndrome) {
+        panic::with_frame(
+            frame,
+            format_args!(
+                "{} at EL0: there is no EL0 yet",
+                fault::class_name(syndrome.class())
+            ),
+        )
+    }
+
+    fn work(_: Switchable<'_>) {
+        panic!("work for EL0: there is no EL0 yet")
+    }
+
+    fn resumed(frame: &mut Frame, _: Switchable<'_>) {
+        panic::with_frame(frame, format_args!("a way to EL0: there is no EL0 yet"))
     }
 
     #[cold]

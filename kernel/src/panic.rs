@@ -136,6 +136,13 @@ pub(crate) fn fatal(frame: &Frame, why: Fatal) -> ! {
             frame,
             format_args!("ordinary interrupt {intid} was acknowledged while they were held"),
         ),
+        Fatal::NotForEl0(count) => with_frame(
+            frame,
+            format_args!(
+                "a thread was to go on at EL0 with SPSR {:#x}, PMR {:#x}, preempt count {count:#x}",
+                frame.spsr, frame.pmr
+            ),
+        ),
         Fatal::UnexpectedVector(index, syndrome) => {
             const GROUPS: [&str; 4] = ["EL1 with SP0", "EL1", "EL0", "EL0 AArch32"];
             const KINDS: [&str; 4] = ["synchronous exception", "IRQ", "FIQ", "SError"];

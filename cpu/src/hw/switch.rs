@@ -8,6 +8,7 @@ use super::{local, slots};
 use crate::context::{Switchable, mismatch};
 use crate::mask::{MaskState, Mechanism};
 use crate::thread::Core;
+use abi::path::Path;
 use core::arch::naked_asm;
 use core::mem::offset_of;
 
@@ -103,6 +104,63 @@ pub unsafe fn prepare(
     thread.set_saved_sp(sp);
 }
 
+/// Prepares the thread of a program: it is parked, with `frame_bytes` of its registers at the top of
+/// `stack`, and its first switch goes to `resume`, in `NoIrq`, with SP at them.
+///
+/// # Safety
+/// `stack` is mapped, and nobody else's; `resume` is where such a thread can go on.
+pub unsafe fn prepare_user(
+    thread: &Core,
+    stack: core::ops::Range<u64>,
+    frame_bytes: usize,
+    resume: u64,
+) {
+    let saved = Saved {
+        x30: resume,
+        ..Saved::default()
+    };
+    let sp = stack.end - (frame_bytes + size_of::<Saved>()) as u64;
+    // SAFETY: the caller's promise; `sp` is inside the stack, 16-byte aligned.
+    unsafe { (sp as *mut Saved).write(saved) };
+    thread.set_stack(stack);
+    thread.set_parked(sp, resume);
+    thread.set_saved_sp(sp);
+    // It goes on as if out of a system call.
+    thread.path.poke(Path::Syscall as u64);
+}
+
+/// Switches from the running thread, which gives up all that is on its stack but its frame, to `next`.
+/// When somebody switches to the thread again, it goes on where [`prepare_user`] said.
+///
+/// Nothing that is on the stack is dropped: the caller holds nothing that has to be.
+///
+/// # Safety
+/// As for [`switch`]; and the running thread was prepared by [`prepare_user`] and is inside an
+/// entry from EL0.
+#[inline(always)]
+pub unsafe fn switch_away(next: &'static Core, _legal: Switchable<'_>) -> ! {
+    check();
+    // SAFETY: the state is legal, as checked; the rest is the caller's promise.
+    unsafe { petrel_switch_away(local::thread(), next) }
+}
+
+/// Parks here, loads there. In and out: `NoIrq`. NMIs may come at each instruction: SP is at the parked
+/// registers before those are written, so that what an NMI uses is below.
+#[unsafe(naked)]
+unsafe extern "C" fn petrel_switch_away(from: &Core, to: &Core) -> ! {
+    naked_asm!(
+        "ldp x2, x3, [x0, #{parked}]",
+        "mov x29, xzr",
+        "mov sp, x2",
+        "stp xzr, x3, [sp]",
+        "str x2, [x0, #{sp}]",
+        "b {load}",
+        parked = const Core::parked_offset(),
+        sp = const Core::sp_offset(),
+        load = sym petrel_switch_load,
+    )
+}
+
 /// Saves here, loads there. In and out: `NoIrq`. NMIs may come at each instruction: they use what
 /// stack SP points to, and give `TPIDR_EL1`'s thread back as they found it.
 #[unsafe(naked)]
@@ -117,6 +175,16 @@ unsafe extern "C" fn petrel_switch(from: &Core, to: &Core) {
         "stp x27, x28, [sp, #80]",
         "mov x2, sp",
         "str x2, [x0, #{sp}]",
+        "b {load}",
+        sp = const Core::sp_offset(),
+        load = sym petrel_switch_load,
+    )
+}
+
+/// The second half of both switches: the registers of `to`.
+#[unsafe(naked)]
+unsafe extern "C" fn petrel_switch_load(_from: &Core, to: &Core) {
+    naked_asm!(
         "ldr x2, [x1, #{sp}]",
         "mov sp, x2",
         "msr tpidr_el1, x1",
