@@ -4,106 +4,76 @@
 //! feature `planted`, and in the model on the host, one can be switched on (`plant=<name>`); the test
 //! that must catch it fails if it does not. `docs/src/planted.md` says how to add one.
 
-/// One bug that can be planted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Plant {
+macro_rules! plants {
+    ($( $(#[$about:meta])* $bug:ident = $name:literal, )+) => {
+        /// One bug that can be planted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u32)]
+        pub enum Plant { $( $(#[$about])* $bug, )+ }
+
+        impl Plant {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$bug),+];
+
+            /// The name as in the boot argument `plant=`.
+            pub const fn name(self) -> &'static str {
+                match self { $( Self::$bug => $name, )+ }
+            }
+        }
+    };
+}
+
+plants! {
     /// Preempt after everything was masked on the way out: the order of Linux v6.18.
-    PreemptAfterMasks = 1,
+    PreemptAfterMasks = "preempt-after-masks",
     /// Return from a vector with PMR off, whatever was interrupted.
-    PmrNotRestored,
+    PmrNotRestored = "pmr-not-restored",
     /// Raise PMR before the acknowledge when an NMI came with IRQs off.
-    AcknowledgeAtPmrOn,
+    AcknowledgeAtPmrOn = "acknowledge-at-pmr-on",
     /// Look at need_resched on the way out of an NMI.
-    PreemptFromNmi,
+    PreemptFromNmi = "preempt-from-nmi",
     /// Wait for interrupts in idle with PMR off.
-    WfiAtPmrOff,
+    WfiAtPmrOff = "wfi-at-pmr-off",
     /// Drop the priority of an interrupt only after `cond_resched`.
-    DropAfterResched,
+    DropAfterResched = "drop-after-resched",
     /// Deactivate an interrupt only after `cond_resched`.
-    DeactivateAfterResched,
+    DeactivateAfterResched = "deactivate-after-resched",
     /// Leave the fault path without `cond_resched`.
-    FaultNeverPreempts,
+    FaultNeverPreempts = "fault-never-preempts",
     /// Open DAIF before PMR was lowered on the fault path.
-    DaifBeforePmr,
+    DaifBeforePmr = "daif-before-pmr",
     /// Write the end of interrupt for a special INTID.
-    EoiOfSpecial,
+    EoiOfSpecial = "eoi-of-special",
     /// Leave the preempt count one too high after an NMI.
-    NmiCountLeaks,
+    NmiCountLeaks = "nmi-count-leaks",
     /// Drop a wake-up's self-SGI that was made with interrupts masked.
-    ForgetSelfSgi,
+    ForgetSelfSgi = "forget-self-sgi",
     /// Leave `irqentry_exit` without taking the path off the thread's path stack.
-    PathNotPopped,
+    PathNotPopped = "path-not-popped",
     /// Do not begin watching on entry from a quiescent CPU.
-    NotWatching,
+    NotWatching = "not-watching",
     /// Return to EL0 with PMR off.
-    PmrLowAtEl0,
+    PmrLowAtEl0 = "pmr-low-at-el0",
     /// Return to EL0 without a look at need_resched and at the thread's work.
-    WorkLoopSkipped,
+    WorkLoopSkipped = "work-loop-skipped",
     /// Leave an address of the kernel in a register when an interrupt returns to EL0.
-    RegisterLeakOnReturn,
+    RegisterLeakOnReturn = "register-leak-on-return",
     /// Return to EL0 without becoming quiescent.
-    WatchingAtEl0,
+    WatchingAtEl0 = "watching-at-el0",
     /// Lose one FP/SIMD register when a thread's are saved.
-    FpRegisterLost,
+    FpRegisterLost = "fp-register-lost",
     /// Begin a thread's FP/SIMD state with what is in the registers.
-    FpLeaked,
+    FpLeaked = "fp-leaked",
+    /// Give all address spaces the same ASID.
+    WrongAsid = "wrong-asid",
+    /// Give an ASID back without a flush of what is remembered under it.
+    AsidNotFlushed = "asid-not-flushed",
 }
 
 impl Plant {
-    /// All of them.
-    pub const ALL: [Self; 20] = [
-        Self::PreemptAfterMasks,
-        Self::PmrNotRestored,
-        Self::AcknowledgeAtPmrOn,
-        Self::PreemptFromNmi,
-        Self::WfiAtPmrOff,
-        Self::DropAfterResched,
-        Self::DeactivateAfterResched,
-        Self::FaultNeverPreempts,
-        Self::DaifBeforePmr,
-        Self::EoiOfSpecial,
-        Self::NmiCountLeaks,
-        Self::ForgetSelfSgi,
-        Self::PathNotPopped,
-        Self::NotWatching,
-        Self::PmrLowAtEl0,
-        Self::WorkLoopSkipped,
-        Self::RegisterLeakOnReturn,
-        Self::WatchingAtEl0,
-        Self::FpRegisterLost,
-        Self::FpLeaked,
-    ];
-
-    /// The name as in the boot argument `plant=`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::PreemptAfterMasks => "preempt-after-masks",
-            Self::PmrNotRestored => "pmr-not-restored",
-            Self::AcknowledgeAtPmrOn => "acknowledge-at-pmr-on",
-            Self::PreemptFromNmi => "preempt-from-nmi",
-            Self::WfiAtPmrOff => "wfi-at-pmr-off",
-            Self::DropAfterResched => "drop-after-resched",
-            Self::DeactivateAfterResched => "deactivate-after-resched",
-            Self::FaultNeverPreempts => "fault-never-preempts",
-            Self::DaifBeforePmr => "daif-before-pmr",
-            Self::EoiOfSpecial => "eoi-of-special",
-            Self::NmiCountLeaks => "nmi-count-leaks",
-            Self::ForgetSelfSgi => "forget-self-sgi",
-            Self::PathNotPopped => "path-not-popped",
-            Self::NotWatching => "not-watching",
-            Self::PmrLowAtEl0 => "pmr-low-at-el0",
-            Self::WorkLoopSkipped => "work-loop-skipped",
-            Self::RegisterLeakOnReturn => "register-leak-on-return",
-            Self::WatchingAtEl0 => "watching-at-el0",
-            Self::FpRegisterLost => "fp-register-lost",
-            Self::FpLeaked => "fp-leaked",
-        }
-    }
-
     /// The bug of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|plant| plant.name() == name)
+        Self::ALL.iter().copied().find(|plant| plant.name() == name)
     }
 }
 
@@ -147,11 +117,11 @@ mod active {
     static ACTIVE: AtomicU32 = AtomicU32::new(0);
 
     pub(super) fn is(plant: Plant) -> bool {
-        ACTIVE.load(Relaxed) == plant as u32
+        ACTIVE.load(Relaxed) == plant as u32 + 1
     }
 
     pub(super) fn set(plant: Option<Plant>) {
-        ACTIVE.store(plant.map_or(0, |plant| plant as u32), Relaxed);
+        ACTIVE.store(plant.map_or(0, |plant| plant as u32 + 1), Relaxed);
     }
 }
 

@@ -16,6 +16,7 @@ mod entries;
 mod fault;
 mod irq;
 mod mm;
+mod object;
 mod panic;
 mod power;
 mod selftest;

@@ -258,7 +258,7 @@ pub(crate) fn bring_up(index: usize, described: &info::Cpu) -> Result<(), CpuErr
 /// The first Rust of a secondary. In: `Critical`, on its idle thread's stack.
 extern "C" fn secondary(_: &'static SecondaryStart) -> ! {
     // SAFETY: this CPU runs in the high half, and the text is sealed.
-    unsafe { boot::arch::close_low_half() };
+    unsafe { boot::arch::settle(mm::space::reserved_ttbr()) };
     control::install(irq::setup().mechanism);
     let Some(cpu) = try_this() else {
         panic!("a CPU came up without its data");

@@ -216,7 +216,7 @@ fn init_interrupts(info: &BootInfo<'_>, config: &Config<'_>) {
     // SAFETY: nothing is written into the text any more, and this CPU is in the high half.
     unsafe {
         boot::arch::seal();
-        boot::arch::close_low_half();
+        boot::arch::settle(mm::space::reserved_ttbr());
     }
     control::install(mechanism);
     if let Err(why) = control::init_distributor(info) {

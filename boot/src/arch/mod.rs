@@ -4,11 +4,14 @@
 //! `head` is the assembly: from the boot loader's jump to `petrel_kmain` in the high half, with W^X
 //! tables for the image but for the text, which stays writable until [`seal`] (the mask slots are
 //! patched in between). Everything else is mapped by the kernel, from what the device tree says.
+//! `settle` is each CPU's last step: what the kernel may not do to processes by accident, and what
+//! they may do without asking.
 
 mod head;
+mod settle;
 
-use aarch64_cpu::asm::barrier;
-use aarch64_cpu::registers::{ReadWriteable, SCTLR_EL1, TCR_EL1};
+pub use settle::{asid_bits, has_pan, settle};
+
 use core::ops::Range;
 
 /// Where the image is linked: the bottom of the kernel's part of the address space.
@@ -118,18 +121,4 @@ pub unsafe fn seal() {
             options(nostack)
         );
     }
-}
-
-/// Last steps of each CPU's MMU set-up: writable is never executable, and nothing below the high
-/// half is mapped any more.
-///
-/// # Safety
-/// The CPU runs in the high half.
-pub unsafe fn close_low_half() {
-    TCR_EL1.modify(TCR_EL1::EPD0::DisableTTBR0Walks);
-    SCTLR_EL1.modify(SCTLR_EL1::WXN::Enable);
-    barrier::isb(barrier::SY);
-    // SAFETY: nothing uses the low half from here on, and no mapping is both writable and executable
-    // once the text is sealed, which the caller does before or has done.
-    unsafe { core::arch::asm!("tlbi vmalle1", "dsb nsh", "isb", options(nostack)) };
 }

@@ -10,13 +10,20 @@
 //! | `STACKS` | kernel stacks, each at a multiple of twice its length, with nothing mapped between |
 //! | `DEVICES` | device registers |
 //! | `LAZY` | what workloads let the fault handler map |
+//!
+//! The other half is the processes': `space` says what is where, `tree` holds the page tables, `asid`
+//! the numbers that keep the translations of two spaces apart, and `user` is the one way in.
 
+pub(crate) mod asid;
 pub(crate) mod device;
 pub(crate) mod frames;
 pub(crate) mod heap;
 pub(crate) mod lazy;
+pub(crate) mod space;
 pub(crate) mod stacks;
 pub(crate) mod table;
+mod tree;
+pub(crate) mod user;
 
 use boot::Region;
 use boot::arch::{HIGH_BASE, KERNEL_BASE};

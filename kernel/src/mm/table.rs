@@ -13,14 +13,14 @@ use cpu::lock::{Irq, Lock};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Attributes(u64);
 
-const VALID: u64 = 1;
-const TABLE_OR_PAGE: u64 = 1 << 1;
-const DEVICE: u64 = 1 << 2;
-const READ_ONLY: u64 = 1 << 7;
-const INNER_SHAREABLE: u64 = 3 << 8;
-const ACCESSED: u64 = 1 << 10;
-const NEVER_EXECUTE: u64 = 3 << 53;
-const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
+pub(super) const VALID: u64 = 1;
+pub(super) const TABLE_OR_PAGE: u64 = 1 << 1;
+pub(super) const DEVICE: u64 = 1 << 2;
+pub(super) const READ_ONLY: u64 = 1 << 7;
+pub(super) const INNER_SHAREABLE: u64 = 3 << 8;
+pub(super) const ACCESSED: u64 = 1 << 10;
+pub(super) const NEVER_EXECUTE: u64 = 3 << 53;
+pub(super) const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
 
 /// Memory to read and write.
 pub(crate) const DATA: Attributes = Attributes(INNER_SHAREABLE | ACCESSED | NEVER_EXECUTE);
@@ -133,7 +133,7 @@ fn map_one(
 ///
 /// # Safety
 /// `table` is a table.
-unsafe fn entry_at(table: *mut Table, va: u64, shift: u32) -> *mut u64 {
+pub(super) unsafe fn entry_at(table: *mut Table, va: u64, shift: u32) -> *mut u64 {
     let index = (va >> shift) as usize % 512;
     // SAFETY: the index is inside the table.
     unsafe { table.cast::<u64>().add(index) }

@@ -12,6 +12,7 @@
 //! | `irq` | interrupt lines |
 //! | `reclaim` | what was removed is freed when nobody can see it any more |
 
+pub(crate) mod memory;
 pub(crate) mod quota;
 mod reference;
 
