@@ -5,7 +5,7 @@
 
 use crate::mm::heap::{OutOfMemory, try_box};
 use crate::smp::{self, Cpu};
-use crate::{clock, deferred, panic, thread};
+use crate::{clock, deferred, panic};
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use cpu::epoch::{EpochCell, synchronize};
@@ -254,15 +254,7 @@ fn replace(intid: IntId, entry: Entry) -> Result<(), OutOfMemory> {
         }
         TABLE.replace(next)
     };
-    let mut turns = 0_u32;
-    synchronize(|| {
-        // A CPU whose thread never switches passes when it takes an interrupt.
-        if turns.is_multiple_of(1024) {
-            send(Sgi::Reschedule, To::Others);
-        }
-        turns += 1;
-        thread::relax();
-    });
+    synchronize(smp::prod_and_relax());
     if !core::ptr::eq(old, &raw const NOBODY) {
         // SAFETY: it was leaked by an earlier call, replaced once, and nobody sees it any more.
         drop(unsafe { Box::from_raw(core::ptr::from_ref(old).cast_mut()) });

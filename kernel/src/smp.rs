@@ -136,6 +136,20 @@ pub(crate) fn spin() {
     unsafe { core::arch::asm!("yield", options(nomem, nostack, preserves_flags)) };
 }
 
+/// What to do while waiting for the readers of other CPUs (`cpu::epoch::synchronize`): lets others run,
+/// and now and then interrupts the other CPUs, since one whose thread never switches passes only when it
+/// is interrupted.
+pub(crate) fn prod_and_relax() -> impl FnMut() {
+    let mut turns = 0_u32;
+    move || {
+        if turns.is_multiple_of(1024) {
+            irq::send(irq::Sgi::Reschedule, irq::To::Others);
+        }
+        turns = turns.wrapping_add(1);
+        thread::relax();
+    }
+}
+
 /// This CPU, or `None` before there is one. For who is not migrated.
 pub(crate) fn try_this() -> Option<&'static Cpu> {
     let percpu = local::thread().cpu_ptr();

@@ -6,7 +6,7 @@
 use crate::irq::{self, Setup};
 use crate::mm::{self, PAGE, TREE, table};
 use crate::thread::{self, BOOT};
-use crate::{clock, console, control, power, say, selftest, smp, verdict, workload};
+use crate::{clock, console, control, object, power, say, selftest, smp, verdict, workload};
 use boot::args::{self, Config, LogLevel, Mask, OnDone, Ordinary, Switch};
 use boot::dt::ValidBlob;
 use boot::info::{self, BootInfo, CpuStatus, PsciVersion};
@@ -82,6 +82,9 @@ extern "C" fn petrel_kmain(tree_pa: u64, image_pa: u64) -> ! {
     init_interrupts(info, config);
     let cpu = init_boot_cpu();
     bring_up_others(info, config);
+    if let Err(error) = object::reclaim::start() {
+        verdict::fail(format_args!("the reclaimer could not be started: {error}"));
+    }
     workload::start(config);
     thread::enter_idle(cpu)
 }

@@ -41,7 +41,10 @@ const fn wall(plant: Plant) -> Wall {
         | Plant::NotWatching => Wall::Model,
         // `cpu::hw::idle` is assembly, and `kernel::thread::wake` does not compile for the host.
         Plant::WfiAtPmrOff | Plant::ForgetSelfSgi => Wall::CopyInTheModel,
-        Plant::WrongAsid | Plant::AsidNotFlushed => Wall::Kernel,
+        Plant::WrongAsid
+        | Plant::AsidNotFlushed
+        | Plant::DeadHandleHonoured
+        | Plant::IrqUnmaskedBeforeAcknowledge => Wall::Kernel,
     }
 }
 

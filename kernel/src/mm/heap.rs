@@ -72,6 +72,12 @@ impl core::fmt::Display for OutOfMemory {
     }
 }
 
+impl From<OutOfMemory> for abi::error::Error {
+    fn from(_: OutOfMemory) -> Self {
+        Self::NoMemory
+    }
+}
+
 /// Puts `value` on the heap.
 ///
 /// # Errors

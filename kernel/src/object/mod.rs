@@ -12,8 +12,64 @@
 //! | `irq` | interrupt lines |
 //! | `reclaim` | what was removed is freed when nobody can see it any more |
 
-pub(crate) mod memory;
+mod endpoint;
+pub(crate) mod handle;
+mod irq;
+mod memory;
+mod notification;
+mod process;
 pub(crate) mod quota;
+pub(crate) mod reclaim;
 mod reference;
+mod reply;
+mod thread;
 
+pub(crate) use endpoint::Endpoint;
+pub(crate) use handle::HandleTable;
+pub(crate) use irq::Irq;
+pub(crate) use memory::Memory;
+pub(crate) use notification::Notification;
+pub(crate) use process::Process;
 pub(crate) use reference::Ref;
+pub(crate) use reply::Reply;
+pub(crate) use thread::ThreadObject;
+
+use abi::handle::Kind;
+
+/// What a handle names.
+#[derive(Clone)]
+pub(crate) enum Object {
+    /// An address space, a table of handles, a quota.
+    Process(Ref<Process>),
+    /// A thread.
+    Thread(Ref<ThreadObject>),
+    /// Where messages are sent to and received from.
+    Endpoint(Ref<Endpoint>),
+    /// The right to answer one call.
+    Reply(Ref<Reply>),
+    /// A word of bits.
+    Notification(Ref<Notification>),
+    /// Pages, or a range of device registers.
+    Memory(Ref<Memory>),
+    /// An interrupt line.
+    Irq(Ref<Irq>),
+    /// The machine.
+    Machine,
+}
+
+impl Object {
+    /// What it is.
+    #[inline(always)]
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Process(_) => Kind::Process,
+            Self::Thread(_) => Kind::Thread,
+            Self::Endpoint(_) => Kind::Endpoint,
+            Self::Reply(_) => Kind::Reply,
+            Self::Notification(_) => Kind::Notification,
+            Self::Memory(_) => Kind::Memory,
+            Self::Irq(_) => Kind::Irq,
+            Self::Machine => Kind::Machine,
+        }
+    }
+}

@@ -3,6 +3,7 @@
 
 use crate::mm::heap::{OutOfMemory, try_box};
 use alloc::boxed::Box;
+use core::mem::offset_of;
 use core::ops::Deref;
 use core::ptr::NonNull;
 use core::sync::atomic::{
@@ -40,6 +41,23 @@ impl<T> Ref<T> {
     /// Whether both own the same `T`.
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.0 == other.0
+    }
+
+    /// Gives up the ownership, and gives where the `T` is, for [`Ref::from_raw`].
+    pub(crate) fn into_raw(self) -> NonNull<T> {
+        // SAFETY: stays inside what it owns.
+        let value = unsafe { NonNull::new_unchecked(&raw mut (*self.0.as_ptr()).value) };
+        core::mem::forget(self);
+        value
+    }
+
+    /// Takes back the ownership that [`Ref::into_raw`] gave up.
+    ///
+    /// # Safety
+    /// `value` comes from there, and is taken back once.
+    pub(crate) unsafe fn from_raw(value: NonNull<T>) -> Self {
+        // SAFETY: the caller's promise.
+        Self(unsafe { value.byte_sub(offset_of!(Inner<T>, value)) }.cast())
     }
 
     fn inner(&self) -> &Inner<T> {

@@ -14,7 +14,9 @@ mod table;
 mod wake;
 
 pub(crate) use idle::enter as enter_idle;
-pub(crate) use schedule::{preempt, relax, sleep, sleep_until, wait_until, yield_now};
+pub(crate) use schedule::{
+    preempt, relax, sleep, sleep_until, wait_until, wait_until_or, yield_now,
+};
 pub(crate) use table::{
     BOOT, JoinHandle, MAX_THREADS, SpawnError, Spec, TABLE, Thread, current, new_idle,
     publish_boot, spawn,

@@ -1,0 +1,6 @@
+//! Interrupt lines.
+
+/// An interrupt line.
+pub(crate) struct Irq {
+    _nothing: u64,
+}
