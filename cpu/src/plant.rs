@@ -72,6 +72,10 @@ plants! {
     DeadHandleHonoured = "dead-handle-honoured",
     /// Leave the line of an interrupt open that EL0 has not acknowledged yet.
     IrqUnmaskedBeforeAcknowledge = "irq-unmasked-before-acknowledge",
+    /// Deliver a message without its badge, on the fastpath.
+    FastForgetsBadge = "fast-forgets-badge",
+    /// Let a reply that was used be used once more.
+    ReplyUsedTwice = "reply-used-twice",
 }
 
 impl Plant {

@@ -31,6 +31,19 @@ pub struct Frame {
 pub const STAMP_INSTRUCTIONS: u64 = 6;
 
 impl Frame {
+    /// Of a program that begins at `entry`, on `stack`, with `argument`: EL0, nothing masked, all other
+    /// registers 0.
+    pub fn for_user(entry: u64, stack: u64, argument: u64) -> Self {
+        let mut frame = Self {
+            sp: stack,
+            elr: entry,
+            pmr: u64::from(PMR_ON),
+            ..Self::default()
+        };
+        frame.x[0] = argument;
+        frame
+    }
+
     /// DAIF and PMR of the interrupted code.
     #[inline(always)]
     pub fn masks(&self) -> MaskState {

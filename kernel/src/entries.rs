@@ -1,7 +1,7 @@
 //! The kernel's side of the entry layer: what is done with what comes in.
 
 use crate::thread;
-use crate::{fault, irq, panic};
+use crate::{fault, ipc, irq, panic, syscall};
 use abi::path::Path;
 use cpu::context::{Cx, Error, Inherited, NoNmi, Switchable};
 use cpu::machine::Machine;
@@ -53,34 +53,36 @@ impl<M: Machine> Kernel<M> for Petrel {
         thread::preempt(legal, path);
     }
 
-    fn quick(_: &mut Frame) -> bool {
-        false
+    #[inline(always)]
+    fn quick(frame: &mut Frame) -> bool {
+        // The only one is `Call::Null`.
+        frame.x[0] = 0;
+        true
     }
 
-    fn syscall_now(_: &mut Frame, _: Switchable<'_>) -> Flow {
-        Flow::Open
+    #[inline(always)]
+    fn syscall_now(frame: &mut Frame, legal: Switchable<'_>) -> Flow {
+        syscall::now(frame, legal)
     }
 
     fn syscall(frame: &mut Frame) {
-        panic::with_frame(frame, format_args!("a system call: there is no EL0 yet"))
+        syscall::open(frame);
     }
 
     fn user_fault(frame: &mut Frame, syndrome: Syndrome) {
-        panic::with_frame(
-            frame,
-            format_args!(
-                "{} at EL0: there is no EL0 yet",
-                fault::class_name(syndrome.class())
-            ),
-        )
+        syscall::user_fault(frame, syndrome);
     }
 
-    fn work(_: Switchable<'_>) {
-        panic!("work for EL0: there is no EL0 yet")
+    #[cold]
+    fn work(legal: Switchable<'_>) {
+        syscall::work(legal);
     }
 
-    fn resumed(frame: &mut Frame, _: Switchable<'_>) {
-        panic::with_frame(frame, format_args!("a way to EL0: there is no EL0 yet"))
+    #[inline(always)]
+    fn resumed(_: &mut Frame, legal: Switchable<'_>) {
+        thread::arrive();
+        ipc::settle(legal);
+        syscall::after_wait();
     }
 
     #[cold]

@@ -14,6 +14,7 @@ mod control;
 mod deferred;
 mod entries;
 mod fault;
+mod ipc;
 mod irq;
 mod mm;
 mod object;
@@ -24,8 +25,10 @@ mod semihosting;
 mod smp;
 mod start;
 mod symbols;
+mod syscall;
 mod thread;
 mod trace;
+mod user;
 mod verdict;
 mod workload;
 

@@ -59,6 +59,11 @@ impl CpuSet {
     /// Every CPU that can be named: no restriction.
     pub const ALL: Self = Self(u128::MAX);
 
+    /// The set whose CPU n is bit n.
+    pub const fn from_bits(bits: u128) -> Self {
+        Self(bits)
+    }
+
     /// The set of `cpu` alone.
     #[inline]
     pub const fn only(cpu: CpuId) -> Self {

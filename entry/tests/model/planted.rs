@@ -44,7 +44,9 @@ const fn wall(plant: Plant) -> Wall {
         Plant::WrongAsid
         | Plant::AsidNotFlushed
         | Plant::DeadHandleHonoured
-        | Plant::IrqUnmaskedBeforeAcknowledge => Wall::Kernel,
+        | Plant::IrqUnmaskedBeforeAcknowledge
+        | Plant::FastForgetsBadge
+        | Plant::ReplyUsedTwice => Wall::Kernel,
     }
 }
 

@@ -63,6 +63,7 @@ struct State {
     tree: Tree,
     /// By rising address; no two overlap.
     regions: Vec<Region>,
+    is_closed: bool,
 }
 
 /// Memory that is mapped, is being mapped, or is being unmapped.
@@ -95,6 +96,7 @@ impl Space {
             state: Lock::new(State {
                 tree,
                 regions: Vec::new(),
+                is_closed: false,
             }),
             asid,
         })
@@ -167,6 +169,27 @@ impl Space {
         Ok(())
     }
 
+    /// Unmaps everything, and lets nothing be mapped any more. In a thread, in `Process`.
+    pub(crate) fn close(&self) {
+        loop {
+            let place = {
+                let mut state = self.state.lock();
+                state.is_closed = true;
+                if state.regions.is_empty() {
+                    return;
+                }
+                let settled = state.regions.iter().find(|region| !region.in_passage);
+                settled.map(|region| (region.start, region.bytes))
+            };
+            match place {
+                // Nothing can be in the way: it is a whole region, and only this thread unmaps.
+                Some((start, bytes)) => drop(self.unmap(start, bytes)),
+                // Somebody is in the middle of mapping it.
+                None => crate::thread::relax(),
+            }
+        }
+    }
+
     /// Finds a place and puts a region in passage there.
     fn claim(
         &self,
@@ -176,6 +199,9 @@ impl Space {
         address: u64,
     ) -> Result<Range<u64>, Error> {
         let mut state = self.state.lock();
+        if state.is_closed {
+            return Err(Error::Gone);
+        }
         let start = match address {
             0 => state.choose(bytes).ok_or(Error::NoMemory)?,
             address => state.check_free(address, bytes)?,

@@ -15,17 +15,18 @@
 mod endpoint;
 pub(crate) mod handle;
 mod irq;
-mod memory;
+pub(crate) mod memory;
 mod notification;
-mod process;
+pub(crate) mod process;
 pub(crate) mod quota;
 pub(crate) mod reclaim;
 mod reference;
 mod reply;
 mod thread;
+pub(crate) mod timer;
 
 pub(crate) use endpoint::Endpoint;
-pub(crate) use handle::HandleTable;
+pub(crate) use handle::Entry;
 pub(crate) use irq::Irq;
 pub(crate) use memory::Memory;
 pub(crate) use notification::Notification;

@@ -1,7 +1,8 @@
 //! Leaving a CPU, the switch, and what the next thread does first.
 
 use super::table::{TABLE, Thread, current};
-use crate::{clock, control, smp};
+use crate::smp::{self, Cpu};
+use crate::{clock, control};
 use abi::path::Path;
 use abi::trace::Event;
 use core::sync::atomic::Ordering::Relaxed;
@@ -13,7 +14,7 @@ use cpu::epoch;
 use cpu::guard::{IrqGuard, Pinned};
 use cpu::hw::{slots, switch, sysreg};
 use cpu::mask::{Context, MaskState, Mechanism};
-use sched::{Block, Place};
+use sched::{Block, Place, Resched};
 
 /// Why a thread leaves its CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +71,28 @@ fn leave(legal: Switchable<'_>, why: Leave) {
     if core::ptr::eq(next, me) {
         return;
     }
+    let path = match why {
+        Leave::Preempted(path) => path,
+        _ => Path::Thread,
+    };
+    change(cpu, me, next, now, path, &legal);
+    // The queue's lock is kept across the switch; `arrive` releases it.
+    core::mem::forget(queue);
+    // SAFETY: the scheduler picked `next`, which runs nowhere and was prepared or left by a switch.
+    unsafe { switch::switch(&next.core, legal) };
+    arrive();
+}
 
+/// Everything about a change of threads but the switch itself. The queue's lock is held.
+#[inline(always)]
+fn change(
+    cpu: &'static Cpu,
+    me: &'static Thread,
+    next: &'static Thread,
+    now: u64,
+    path: Path,
+    legal: &Switchable<'_>,
+) {
     let turn = now.saturating_sub(me.since_ticks.load(Relaxed));
     me.ran_ticks
         .store(me.ran_ticks.load(Relaxed) + turn, Relaxed);
@@ -78,16 +100,10 @@ fn leave(legal: Switchable<'_>, why: Leave) {
     next.core.set_cpu(cpu.percpu());
     cpu.previous
         .store(core::ptr::from_ref(me).cast_mut(), Relaxed);
-    // The queue's lock is kept across the switch; `arrive` releases it.
-    core::mem::forget(queue);
-
-    epoch::pass(&legal);
+    super::user::exchange(me, next);
+    epoch::pass(legal);
     let percpu = cpu.percpu();
     percpu.counters.count(Counter::Switches);
-    let path = match why {
-        Leave::Preempted(path) => path,
-        _ => Path::Thread,
-    };
     let (from, to) = (me.core.id(), u64::from(next.core.id()));
     percpu.trace.write(
         sysreg::counter_loose(),
@@ -96,13 +112,54 @@ fn leave(legal: Switchable<'_>, why: Leave) {
         to,
         path as u64,
     );
-    // SAFETY: the scheduler picked `next`, which runs nowhere and was prepared or left by a switch.
-    unsafe { switch::switch(&next.core, legal) };
-    arrive();
+}
+
+/// Takes the running thread, which waits for something at EL0, off its CPU: when it runs again, nothing
+/// but its frame is left of it, and [`crate::ipc::settle`] looks what came of its wait. `partner` is a
+/// thread whose wait is over; it runs next if it may run here.
+///
+/// Comes back only if the thread need not leave: it was woken before it was gone, or is to end.
+pub(crate) fn block_at_frame(
+    legal: Switchable<'_>,
+    deadline: u64,
+    partner: Option<&'static Thread>,
+) {
+    let cpu = smp::this(&legal);
+    let me = current();
+    let partner = partner.and_then(|partner| super::wake::claim_for(partner, cpu));
+    let mut queue = cpu.queue.lock();
+    let now = clock::now();
+    let block = if deadline == u64::MAX {
+        queue.block_current(&TABLE)
+    } else {
+        queue.sleep_current_until(&TABLE, deadline)
+    };
+    if block != Block::Blocked {
+        if let Some(partner) = partner {
+            if queue.enqueue_woken(&TABLE, partner.id()) != Resched::NotNeeded {
+                me.core.preempt.set_need_resched::<NoSteps>();
+            }
+            cpu.load.store(queue.load(), Relaxed);
+        }
+        return;
+    }
+    me.core.preempt.clear_need_resched::<NoSteps>();
+    let next = match partner {
+        Some(partner) => Some(queue.hand_over(&TABLE, partner.id(), now)),
+        None => queue.pick(&TABLE, now),
+    };
+    let next = next.map_or(cpu.idle, |id| TABLE.get(id));
+    cpu.clock.arm(queue.next_deadline_ticks());
+    cpu.load.store(queue.load(), Relaxed);
+    change(cpu, me, next, now, Path::Syscall, &legal);
+    core::mem::forget(queue);
+    // SAFETY: as in `leave`; and this thread has a frame at the top of its stack, since it came from
+    // EL0, and nothing else that it would come back to.
+    unsafe { switch::switch_away(&next.core, legal) };
 }
 
 /// What a thread does first when it runs again, or for the first time. `NoIrq`, the queue's lock held.
-fn arrive() {
+pub(crate) fn arrive() {
     // SAFETY: this is the legal switch state: the switch was checked.
     let legal = unsafe { Switchable::assume() };
     let cpu = smp::this(&legal);
@@ -117,6 +174,8 @@ fn arrive() {
         Place::Gone => unsafe { previous.reap() },
         // It waits here while another CPU may be idle.
         Place::Ready(_) => super::wake::call_thief(cpu),
+        // It left because it may not run here any more.
+        Place::Nowhere if !previous.links.allows(cpu.id()) => super::wake(previous),
         Place::Nowhere | Place::Running | Place::Sleeping => {}
     }
 }
@@ -154,6 +213,23 @@ fn not_in_process(why: Leave, count: u32) -> ! {
         "a thread is to leave its CPU ({why:?}) with preempt count {count:#x}, masks {}",
         switch::masks()
     );
+}
+
+/// Lets others of this level run first. From a system call in `NoIrq`.
+pub(crate) fn yield_in_call(legal: Switchable<'_>) {
+    leave(legal, Leave::Yield);
+}
+
+/// Ends the running thread, which came from EL0. In `NoIrq`.
+pub(crate) fn exit_in_call(legal: Switchable<'_>) -> ! {
+    current().core.path.set::<NoSteps>(0);
+    leave(legal, Leave::Exit);
+    unreachable!("a thread that has ended ran again")
+}
+
+/// Blocks the running thread, on its way to EL0, until somebody wakes it; it may come back for nothing.
+pub(crate) fn block_in_exit(legal: Switchable<'_>) {
+    leave(legal, Leave::Block);
 }
 
 /// Preempts the running thread if somebody else is to run. From the exit of `path`.
@@ -245,7 +321,7 @@ pub(crate) fn sleep(duration: Duration) {
 }
 
 /// Ends the running thread. `Process`.
-pub(crate) fn exit() -> ! {
+pub(super) fn exit() -> ! {
     let paths = current().core.path.peek();
     assert!(
         paths == 0,

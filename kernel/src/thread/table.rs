@@ -4,8 +4,12 @@
 //! Whoever is last frees it. Its number is the scheduler's [`TaskId`].
 
 use super::schedule;
+use super::user::User;
+use super::user::WORK_SUSPEND;
 use crate::mm::heap::{OutOfMemory, try_box};
 use crate::mm::stacks;
+use crate::object::Process;
+use crate::object::reclaim::{self, Retirable};
 use crate::smp::CpuError;
 use alloc::boxed::Box;
 use core::fmt;
@@ -17,6 +21,7 @@ use core::sync::atomic::{
 use cpu::hw::{local, switch};
 use cpu::lock::{Irq, Lock};
 use cpu::thread::Core;
+use entry::frame::Frame;
 use heapless::String;
 use sched::{CpuSet, Level, Links, TaskId, Tasks};
 
@@ -42,6 +47,10 @@ pub(crate) struct Thread {
     pub(crate) ran_ticks: AtomicU64,
     /// When its current turn began, in ticks.
     pub(crate) since_ticks: AtomicU64,
+    /// What it has because it runs at EL0.
+    user: Option<Box<User>>,
+    /// Where it is on the heap.
+    home: AtomicPtr<Retirable<Thread>>,
 }
 
 /// The thread that boots, and then idles, on CPU 0.
@@ -68,6 +77,23 @@ impl Thread {
             joiner: AtomicU32::new(u32::MAX),
             ran_ticks: AtomicU64::new(0),
             since_ticks: AtomicU64::new(0),
+            user: None,
+            home: AtomicPtr::new(core::ptr::null_mut()),
+        }
+    }
+
+    /// What it has because it runs at EL0; `None`: it never does.
+    #[inline(always)]
+    pub(crate) fn try_user(&self) -> Option<&User> {
+        self.user.as_deref()
+    }
+
+    /// What a thread has that runs at EL0.
+    #[inline(always)]
+    pub(crate) fn user(&self) -> &User {
+        match &self.user {
+            Some(user) => user,
+            None => not_a_user(),
         }
     }
 
@@ -103,18 +129,27 @@ impl Thread {
         if joiner != u32::MAX {
             super::wake(TABLE.get(TaskId(joiner)));
         }
+        if let Some(user) = self.try_user() {
+            Process::thread_gone(user.process());
+        }
         self.disown();
     }
 
-    /// Gives up one ownership; the last one frees.
+    /// Gives up one ownership; after the last one it is freed, when nobody can see it any more.
     fn disown(&'static self) {
         if self.owners.fetch_sub(1, AcqRel) == 1 {
             TABLE.slots[self.core.id() as usize].store(core::ptr::null_mut(), Release);
             NUMBERS.lock().give_back(self.core.id());
-            // SAFETY: it was leaked by `make`, and both owners have given it up.
-            drop(unsafe { Box::from_raw(core::ptr::from_ref(self).cast_mut()) });
+            // SAFETY: `make` leaked it, and both owners have given it up.
+            reclaim::retire(unsafe { Box::from_raw(self.home.load(Relaxed)) });
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn not_a_user() -> ! {
+    panic!("a kernel thread was taken for one that runs at EL0")
 }
 
 /// The thread that runs here.
@@ -144,8 +179,9 @@ impl Table {
         unsafe { &*thread }
     }
 
-    /// The thread with that number, if there is one. The answer may end at any time, unless all
-    /// CPUs but this one have stopped.
+    /// The thread with that number, if there is one. Its memory stays as long as the caller is not
+    /// switched away from.
+    #[inline(always)]
     pub(crate) fn find(&self, id: u32) -> Option<&'static Thread> {
         let thread = self.slots.get(id as usize)?.load(Acquire);
         // SAFETY: see above.
@@ -219,6 +255,8 @@ pub(crate) enum SpawnError {
     TooMany,
     /// None of the CPUs it may run on is up.
     NoCpu,
+    /// Its process has ended.
+    Gone,
 }
 
 impl fmt::Display for SpawnError {
@@ -227,6 +265,7 @@ impl fmt::Display for SpawnError {
             Self::NoMemory => write!(f, "no memory for a thread"),
             Self::TooMany => write!(f, "there are {MAX_THREADS} threads already"),
             Self::NoCpu => write!(f, "none of the thread's CPUs is up"),
+            Self::Gone => write!(f, "the thread's process has ended"),
         }
     }
 }
@@ -237,7 +276,7 @@ impl From<OutOfMemory> for SpawnError {
     }
 }
 
-fn make(spec: &Spec<'_>) -> Result<&'static Thread, SpawnError> {
+fn make(spec: &Spec<'_>, user: Option<Box<User>>) -> Result<&'static Thread, SpawnError> {
     let stack = stacks::allocate().ok_or(SpawnError::NoMemory)?;
     let Some(number) = NUMBERS.lock().take() else {
         // SAFETY: just allocated, nobody is on it.
@@ -249,8 +288,15 @@ fn make(spec: &Spec<'_>) -> Result<&'static Thread, SpawnError> {
         // A long name is cut.
         let _ = thread.name.write_char(letter);
     }
-    let thread = match try_box(thread) {
-        Ok(thread) => Box::leak(thread),
+    thread.user = user;
+    let thread: &'static Thread = match try_box(Retirable::new(thread)) {
+        Ok(thread) => {
+            let home = Box::into_raw(thread);
+            // SAFETY: just made, and freed only when both owners have given it up.
+            let thread: &'static Thread = unsafe { &*home };
+            thread.home.store(home, Relaxed);
+            thread
+        }
         Err(error) => {
             NUMBERS.lock().give_back(number);
             // SAFETY: as above.
@@ -261,7 +307,8 @@ fn make(spec: &Spec<'_>) -> Result<&'static Thread, SpawnError> {
     let itself = core::ptr::from_ref(thread) as u64;
     // SAFETY: the stack is the thread's own from here on.
     unsafe { switch::prepare(&thread.core, stack, schedule::first, itself) };
-    TABLE.slots[number as usize].store(thread, Release);
+    let itself = core::ptr::from_ref(thread).cast_mut();
+    TABLE.slots[number as usize].store(itself, Release);
     Ok(thread)
 }
 
@@ -270,7 +317,7 @@ fn make(spec: &Spec<'_>) -> Result<&'static Thread, SpawnError> {
 /// # Errors
 /// [`SpawnError`].
 pub(crate) fn spawn(spec: &Spec<'_>) -> Result<JoinHandle, SpawnError> {
-    let thread = make(spec)?;
+    let thread = make(spec, None)?;
     if super::wake::start(thread) {
         Ok(JoinHandle(thread))
     } else {
@@ -281,6 +328,55 @@ pub(crate) fn spawn(spec: &Spec<'_>) -> Result<JoinHandle, SpawnError> {
     }
 }
 
+/// Makes a thread that begins at EL0 with the registers of `frame`, when it is resumed: it begins
+/// suspended. `Process`.
+///
+/// # Errors
+/// [`SpawnError`].
+pub(crate) fn spawn_user(
+    name: &str,
+    level: Level,
+    allowed: CpuSet,
+    user: Box<User>,
+    frame: Frame,
+) -> Result<JoinHandle, SpawnError> {
+    let spec = Spec {
+        name,
+        level,
+        allowed,
+        entry: nothing,
+        argument: 0,
+    };
+    let thread = make(&spec, Some(user))?;
+    let stack = thread.core.stack();
+    let resume = crate::entries::user_resume(crate::irq::setup().mechanism);
+    // SAFETY: the stack is the thread's own, and it has not run.
+    unsafe { switch::prepare_user(&thread.core, stack.clone(), size_of::<Frame>(), resume) };
+    let place = (stack.end as usize - size_of::<Frame>()) as *mut Frame;
+    // SAFETY: the top of the thread's own stack.
+    unsafe { place.write(frame) };
+    let user = thread.user();
+    user.set_frame(place);
+    user.stopped.store(true, SeqCst);
+    thread.core.work.store(WORK_SUSPEND, SeqCst);
+    let never_ran = |error| {
+        // SAFETY: it never ran; nobody is on its stack.
+        unsafe { stacks::free(&thread.core.stack()) };
+        thread.disown();
+        thread.disown();
+        Err(error)
+    };
+    if user.process().add_thread(thread).is_err() {
+        return never_ran(SpawnError::Gone);
+    }
+    if !super::wake::start(thread) {
+        user.process().remove_thread(thread, 0);
+        Process::thread_gone(user.process());
+        return never_ran(SpawnError::NoCpu);
+    }
+    Ok(JoinHandle(thread))
+}
+
 /// Makes the idle thread of CPU `index`.
 ///
 /// # Errors
@@ -289,14 +385,14 @@ pub(crate) fn new_idle(index: usize) -> Result<&'static Thread, CpuError> {
     let mut name = String::<16>::new();
     // Fits.
     let _ = write!(name, "idle/{index}");
-    make(&Spec {
+    let spec = Spec {
         name: &name,
         level: Level::LOWEST,
         allowed: CpuSet::ALL,
         entry: nothing,
         argument: 0,
-    })
-    .map_err(|_| CpuError::NoMemory)
+    };
+    make(&spec, None).map_err(|_| CpuError::NoMemory)
 }
 
 /// The right to wait for a thread's end. Dropped, the thread goes on by itself.

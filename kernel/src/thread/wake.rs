@@ -1,6 +1,7 @@
 //! Wake-ups, from any context but NMI, and balancing between CPUs.
 
 use super::table::{TABLE, Thread};
+use super::user::{WORK_END, WORK_MOVE};
 use crate::irq::{self, Sgi, To};
 use crate::smp::{self, Cpu};
 use abi::trace::Event;
@@ -13,7 +14,7 @@ use cpu::hw::{local, sysreg};
 use cpu::lock::Yield;
 use cpu::plant::{Plant, planted};
 use entry::ExitLooks;
-use sched::{CpuId, CpuSet, Removed, Resched, Wake, balance};
+use sched::{CpuId, CpuSet, Level, Removed, Resched, Wake, balance};
 use spin::mutex::SpinMutexGuard;
 
 /// Wakes `thread`, and preempts for it on the spot if that is due and permitted; otherwise the exit
@@ -30,6 +31,105 @@ pub(crate) fn wake(thread: &'static Thread) {
 /// Wakes `thread`; the exit of the fault being handled preempts for it.
 pub(crate) fn wake_on_exit(thread: &'static Thread, _: &ExitLooks<'_>) {
     let _ = enqueue_woken(thread);
+}
+
+/// Wakes `thread` from a system call in `NoIrq`, whose exit will look.
+#[inline]
+pub(crate) fn wake_in_call(thread: &'static Thread) {
+    let _ = enqueue_woken(thread);
+}
+
+/// Wakes the thread that `find` gives, whose memory stays until it is woken. Any context but NMI.
+pub(crate) fn wake_found(find: impl FnOnce(&IrqGuard) -> Option<&'static Thread>) {
+    let due = {
+        let irqs = IrqGuard::new();
+        find(&irqs).is_some_and(enqueue_woken)
+    };
+    if due {
+        look_soon();
+    }
+}
+
+/// Has the thread that `find` gives end on its way to EL0, wherever it is. Any context but NMI.
+pub(crate) fn end_found(find: impl FnOnce(&IrqGuard) -> Option<&'static Thread>) {
+    let due = {
+        let irqs = IrqGuard::new();
+        let Some(thread) = find(&irqs) else { return };
+        thread.core.work.fetch_or(WORK_END, SeqCst);
+        if thread.links.state().kill() == Wake::Claimed {
+            enqueue_claimed(thread)
+        } else {
+            nudge(thread);
+            false
+        }
+    };
+    if due {
+        look_soon();
+    }
+}
+
+/// Has `thread`, if it runs, look at its work word before its next instruction at EL0.
+pub(crate) fn nudge(thread: &Thread) {
+    let irqs = IrqGuard::new();
+    let id = thread.links.cpu();
+    if let Some(cpu) = smp::get(id.index())
+        && !core::ptr::eq(cpu, smp::this(&irqs))
+    {
+        irq::send(Sgi::Reschedule, To::Cpu(cpu.percpu()));
+    }
+}
+
+/// Claims the wake-up of `thread` for a hand-over on `here`, if it last ran there and may again;
+/// otherwise wakes it where it is to run. In `NoIrq`.
+#[inline]
+pub(super) fn claim_for(thread: &'static Thread, here: &'static Cpu) -> Option<&'static Thread> {
+    if thread.links.state().wake() != Wake::Claimed {
+        return None;
+    }
+    if thread.links.cpu() == here.id() && thread.links.allows(here.id()) {
+        return Some(thread);
+    }
+    let _ = enqueue_claimed(thread);
+    None
+}
+
+/// Changes the level of `thread`.
+pub(crate) fn set_level(thread: &'static Thread, level: Level) {
+    let due = {
+        let irqs = IrqGuard::new();
+        let here = smp::this(&irqs);
+        loop {
+            let id = thread.links.cpu();
+            let Some(cpu) = smp::get(id.index()) else {
+                return;
+            };
+            let mut queue = cpu.queue.lock();
+            if thread.links.cpu() != id {
+                continue;
+            }
+            let verdict = queue.set_level(&TABLE, thread.id(), level);
+            drop(queue);
+            if verdict == Resched::NotNeeded {
+                return;
+            }
+            if core::ptr::eq(cpu, here) {
+                local::thread().preempt.set_need_resched::<NoSteps>();
+                break true;
+            }
+            irq::send(Sgi::Reschedule, To::Cpu(cpu.percpu()));
+            break false;
+        }
+    };
+    if due {
+        look_soon();
+    }
+}
+
+/// Changes where `thread` may run; it leaves a CPU where it may not before its next instruction at EL0.
+pub(crate) fn set_allowed(thread: &'static Thread, allowed: CpuSet) {
+    thread.links.set_allowed(allowed);
+    thread.core.work.fetch_or(WORK_MOVE, SeqCst);
+    nudge(thread);
 }
 
 /// Lets a new thread run; false if it may run nowhere.
@@ -58,6 +158,11 @@ fn enqueue_woken(thread: &'static Thread) -> bool {
     if thread.links.state().wake() != Wake::Claimed {
         return false;
     }
+    enqueue_claimed(thread)
+}
+
+/// Brings a blocked thread whose wake-up was claimed to a run queue. Gives whether this CPU is to switch.
+fn enqueue_claimed(thread: &'static Thread) -> bool {
     let irqs = IrqGuard::new();
     let here = smp::this(&irqs);
     // The thread may be in the middle of its switch, or asleep, on the CPU it ran on last.
