@@ -20,8 +20,11 @@ setup: ## install what is missing: Rust targets, QEMU
 doctor: ## say what this machine lacks, and the command that fixes it
 	@scripts/doctor
 
+# A folder of anybody's: its name may hold blanks.
+EXTRA_OPTION = $(if $(EXTRA),--extra '$(subst ','\'',$(EXTRA))')
+
 run: ## build, boot and show the demonstration (ARGS="..." gives other boot arguments)
-	@$(PETREL) run $(ARGS)
+	@$(PETREL) run $(EXTRA_OPTION) $(ARGS)
 
 storm: ## the interrupt storm and its verdict (SECONDS= SEED= CPUS= MASK=)
 	@$(PETREL) storm $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
@@ -33,8 +36,8 @@ bench: ## instructions per operation: a table and target/bench.json
 trace: ## boot and print the timeline of the trace rings (ARGS="...")
 	@$(PETREL) trace $(ARGS)
 
-image: ## target/petrel.img (boots) and target/petrel.elf (symbols)
-	@$(PETREL) image
+image: ## target/petrel.img (boots), petrel.elf (symbols), initrd.cpio (EXTRA=dir: with its files)
+	@$(PETREL) image $(EXTRA_OPTION)
 
 test: ## every check there is; the last lines say what passed
 	@$(PETREL) test

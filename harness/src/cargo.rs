@@ -24,6 +24,45 @@ pub fn cargo(workspace: &Workspace) -> Command {
     command
 }
 
+/// Runs a command to its end. What it prints goes where our own output goes.
+///
+/// # Errors
+/// When it cannot be started or says no.
+pub fn succeed(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| unstarted(command))?;
+    ensure!(status.success(), "{} says {status}", shown(command));
+    Ok(())
+}
+
+/// Runs a command to its end and returns what it prints on its standard output.
+///
+/// # Errors
+/// When it cannot be started or says no; with what it printed on its standard error.
+pub fn output(command: &mut Command) -> Result<Vec<u8>> {
+    let output = command.output().with_context(|| unstarted(command))?;
+    ensure!(
+        output.status.success(),
+        "{} says {}: {}",
+        shown(command),
+        output.status,
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(output.stdout)
+}
+
+fn unstarted(command: &Command) -> String {
+    format!("cannot start {}", command.get_program().display())
+}
+
+/// A command by its name and first argument, as people speak of it.
+fn shown(command: &Command) -> String {
+    let mut shown = command.get_program().display().to_string();
+    if let Some(argument) = command.get_args().next() {
+        shown += &format!(" {}", argument.display());
+    }
+    shown
+}
+
 /// Builds the kernel, if it is not up to date, and returns the linked ELF.
 ///
 /// # Errors

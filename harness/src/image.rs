@@ -100,7 +100,7 @@ pub fn make(workspace: &Workspace, build: Build) -> Result<Made> {
 }
 
 /// Writes a file so that whoever has it open, or opens it meanwhile, sees the old or the new one.
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
     }

@@ -1,6 +1,6 @@
-//! QEMU and freshly built kernels, ready for use.
+//! QEMU, freshly built kernels and the init image, ready for use.
 //!
-//! A kernel is built when the first run asks for it, and then once only, also when several runs
+//! Each is built when the first run asks for it, and then once only, also when several runs
 //! ask at the same time. Cargo decides whether there is anything to do, so nobody ever tests a
 //! kernel that is older than its source.
 
@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 use anyhow::{Result, anyhow};
 
 use crate::image;
+use crate::init_image;
+use crate::machine::Boot;
 use crate::qemu::Qemu;
 use crate::workspace::{Build, Workspace};
 
@@ -20,6 +22,7 @@ pub struct Lab {
     qemu: Qemu,
     normal: OnceLock<Result<PathBuf, String>>,
     planted: OnceLock<Result<PathBuf, String>>,
+    init_image: OnceLock<Result<PathBuf, String>>,
 }
 
 impl Lab {
@@ -35,6 +38,7 @@ impl Lab {
             qemu,
             normal: OnceLock::new(),
             planted: OnceLock::new(),
+            init_image: OnceLock::new(),
         })
     }
 
@@ -63,5 +67,30 @@ impl Lab {
         })
         .as_deref()
         .map_err(|error| anyhow!("{error}"))
+    }
+
+    /// The init image that is up to date, without anything of `EXTRA=`.
+    ///
+    /// # Errors
+    /// When it cannot be made: the same error for everyone who asks.
+    pub fn init_image(&self) -> Result<&Path> {
+        self.init_image
+            .get_or_init(|| {
+                let path = self.workspace.test_init_image();
+                match init_image::make(&self.workspace, None, &path) {
+                    Ok(made) => Ok(made.path),
+                    Err(error) => Err(format!("{error:#}")),
+                }
+            })
+            .as_deref()
+            .map_err(|error| anyhow!("{error}"))
+    }
+
+    /// A boot of a kernel with the init image.
+    ///
+    /// # Errors
+    /// When the one or the other cannot be made.
+    pub fn boot(&self, build: Build, bootargs: impl Into<String>) -> Result<Boot> {
+        Ok(Boot::new(self.kernel(build)?, bootargs).initrd(self.init_image()?))
     }
 }

@@ -12,6 +12,8 @@
 //! | [`workspace`] | where things are |
 //! | [`cargo`] | calling Cargo |
 //! | [`image`] | the linked kernel becomes an Image, with its symbols in it |
+//! | [`programs`], [`flat`] | the programs under `user/`, built, and in the form in which they are loaded |
+//! | [`archive`], [`init_image`] | archives; what lies in the one that user space begins with |
 //! | [`qemu`] | finding QEMU, and knowing what this version of it can do |
 //! | [`machine`] | a machine described, and the command line that makes it |
 //! | [`run`] | one run of QEMU: its output, its end, the bound |
@@ -27,17 +29,21 @@
 //!
 //! The program `petrel` is the hand on all this; `make` only calls it.
 
+pub mod archive;
 pub mod bench;
 pub mod binary;
 pub mod cargo;
 pub mod check;
 pub mod dtb;
+pub mod flat;
 pub mod guest;
 pub mod image;
+pub mod init_image;
 pub mod judge;
 pub mod junit;
 pub mod lab;
 pub mod machine;
+pub mod programs;
 pub mod qemu;
 pub mod run;
 pub mod scenario;

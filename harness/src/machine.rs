@@ -42,19 +42,39 @@ pub struct Boot {
     pub bootargs: String,
     /// A device tree in place of QEMU's own.
     pub dtb: Option<PathBuf>,
+    /// The init image.
+    pub initrd: Option<PathBuf>,
+    /// What is on the disk, if there is one: a file of whole sectors. The guest may write to it.
+    pub disk: Option<PathBuf>,
     /// Files put into memory before the machine starts, each at a physical address.
     pub loads: Vec<(PathBuf, u64)>,
 }
 
 impl Boot {
-    /// A kernel with QEMU's own device tree.
+    /// A kernel with QEMU's own device tree, and nothing beside it.
     pub fn new(kernel: impl Into<PathBuf>, bootargs: impl Into<String>) -> Self {
         Self {
             kernel: kernel.into(),
             bootargs: bootargs.into(),
             dtb: None,
+            initrd: None,
+            disk: None,
             loads: Vec::new(),
         }
+    }
+
+    /// With this init image.
+    #[must_use]
+    pub fn initrd(mut self, initrd: impl Into<PathBuf>) -> Self {
+        self.initrd = Some(initrd.into());
+        self
+    }
+
+    /// With this disk.
+    #[must_use]
+    pub fn disk(mut self, disk: impl Into<PathBuf>) -> Self {
+        self.disk = Some(disk.into());
+        self
     }
 }
 
@@ -171,6 +191,15 @@ impl Machine {
         }
         if let Some(dtb) = &boot.dtb {
             put(&["-dtb", &dtb.display().to_string()]);
+        }
+        if let Some(initrd) = &boot.initrd {
+            put(&["-initrd", &initrd.display().to_string()]);
+        }
+        if let Some(disk) = &boot.disk {
+            put(&["-global", "virtio-mmio.force-legacy=false"]);
+            let file = option_value(disk);
+            put(&["-drive", &format!("if=none,id=disk,format=raw,file={file}")]);
+            put(&["-device", "virtio-blk-device,drive=disk"]);
         }
         for (file, address) in &boot.loads {
             let file = option_value(file);

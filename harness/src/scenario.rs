@@ -184,7 +184,12 @@ impl Scenario {
     /// What to start, with the files it needs made.
     fn boot(&self, lab: &Lab, folder: &Path) -> Result<Boot> {
         let kernel = lab.kernel(self.build)?;
-        let mut boot = Boot::new(kernel, self.bootargs.as_str());
+        // QEMU writes into a tree of its own or of ours where the init image is; not into one that is handed over
+        // behind its back.
+        let mut boot = match self.tree {
+            Tree::Own | Tree::Changed(_) => lab.boot(self.build, self.bootargs.as_str())?,
+            Tree::Shimmed(_) | Tree::Broken(_) => Boot::new(kernel, self.bootargs.as_str()),
+        };
         match self.tree {
             Tree::Own => {}
             Tree::Changed(change) => {

@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 
 use crate::cargo::{KERNEL, TARGET, cargo};
 use crate::junit::{self, Outcome, Suite};
+use crate::programs::{self, Package};
 use crate::run::tail;
 use crate::workspace::{Build, Workspace};
 
@@ -41,10 +42,10 @@ enum Kind {
     PerhapsTests,
 }
 
-/// All steps: formatting, lints, host tests, both kernels, the scenarios.
+/// All steps: formatting, lints, host tests, user space, both kernels, the scenarios.
 ///
 /// # Errors
-/// When this program cannot say where it is.
+/// When this program cannot say where it is, or Cargo which packages there are.
 pub fn all(workspace: &Workspace) -> Result<Vec<Step>> {
     let mut steps = vec![format(workspace)];
     steps.push(Step::cargo(
@@ -53,15 +54,11 @@ pub fn all(workspace: &Workspace) -> Result<Vec<Step>> {
         Kind::Check,
         &["clippy", "--all-targets", "--", "-D", "warnings"],
     ));
-    let on_target = [
-        "clippy",
-        "--workspace",
-        "--exclude",
-        "petrel-harness",
-        "--target",
-        TARGET,
-    ];
     let deny = ["--", "-D", "warnings"];
+    let user = programs::packages(workspace)?;
+    let mut on_target = vec!["clippy", "--workspace", "--exclude", "petrel-harness"];
+    on_target.extend(user.iter().flat_map(|package| ["--exclude", &package.name]));
+    on_target.extend(["--target", TARGET]);
     steps.push(Step::cargo(
         workspace,
         "clippy on the target",
@@ -83,6 +80,7 @@ pub fn all(workspace: &Workspace) -> Result<Vec<Step>> {
         Kind::Check,
         &[&planted[..], &deny].concat(),
     ));
+    steps.extend(user_space(workspace, &user));
     steps.push(host_tests(workspace));
     steps.push(Step::cargo(
         workspace,
@@ -136,9 +134,39 @@ fn host_tests(workspace: &Workspace) -> Step {
     )
 }
 
+/// Lints of all that runs at EL0, and the tests of what can also run here. Nothing where nothing is.
+fn user_space(workspace: &Workspace, packages: &[Package]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut step = |name, kind, before: &[&str], chosen: fn(&Package) -> bool, after: &[&str]| {
+        let chosen = packages.iter().filter(|package| chosen(package));
+        let named: Vec<&str> = chosen
+            .flat_map(|p| ["--package", p.name.as_str()])
+            .collect();
+        if !named.is_empty() {
+            let arguments = [before, &named, after].concat();
+            steps.push(Step::cargo(workspace, name, kind, &arguments));
+        }
+    };
+    step(
+        "clippy on user space",
+        Kind::Check,
+        &["clippy", "--target", programs::TARGET],
+        |_| true,
+        &["--", "-D", "warnings"],
+    );
+    step(
+        "tests of user space on the host",
+        Kind::Tests,
+        &["test", "--lib", "--no-fail-fast"],
+        |package| package.tested_on_the_host,
+        &[],
+    );
+    steps
+}
+
 fn image(build: Build) -> Result<Step> {
     match build {
-        Build::Normal => Step::own("the kernel", Kind::Check, &["image"]),
+        Build::Normal => Step::own("the kernel and the programs", Kind::Check, &["image"]),
         Build::Planted => Step::own("the planted kernel", Kind::Check, &["image", "--planted"]),
     }
 }

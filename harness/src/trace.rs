@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::check::Check;
 use crate::lab::Lab;
-use crate::machine::{Boot, Machine};
+use crate::machine::Machine;
 use crate::run::{self, Options};
 use crate::verdict::Verdict;
 use crate::workspace::Build;
@@ -220,8 +220,7 @@ pub fn record(lab: &Lab, machine: &Machine, bootargs: &str, folder: &str) -> Res
     if path.exists() {
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
     }
-    let kernel = lab.kernel(Build::Normal)?;
-    let boot = Boot::new(kernel, format!("{bootargs} trace=on"));
+    let boot = lab.boot(Build::Normal, format!("{bootargs} trace=on"))?;
     let line = machine.command_line(lab.qemu(), &boot).in_folder(&folder);
     let run = run::run(&line, Options::default(), &mut |_| {})?;
     if let verdict @ (Verdict::Fail(_) | Verdict::Broken(_)) = Verdict::of(&run) {

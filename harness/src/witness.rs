@@ -20,7 +20,7 @@ use crate::bench::Measurement;
 use crate::binary;
 use crate::check::Check;
 use crate::lab::Lab;
-use crate::machine::{Boot, Machine};
+use crate::machine::Machine;
 use crate::qemu::Version;
 use crate::workspace::Build;
 
@@ -81,7 +81,7 @@ type Counts = HashMap<u32, Vec<u64>>;
 
 /// Runs the benches, logging each instruction; gives what the log says and what the guest printed.
 fn watch(lab: &Lab, mut stretches: Stretches) -> Result<(Counts, String)> {
-    let boot = Boot::new(lab.kernel(Build::Normal)?, "run=bench");
+    let boot = lab.boot(Build::Normal, "run=bench")?;
     let line = Machine::default()
         .cpus(1)
         .exact()

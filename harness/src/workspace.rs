@@ -68,6 +68,22 @@ impl Workspace {
         self.target(build).join("petrel.elf")
     }
 
+    /// The init image that goes with `make image` and `make run`: with the files of `EXTRA=`, if there
+    /// are any.
+    pub fn init_image(&self) -> PathBuf {
+        self.target.join("initrd.cpio")
+    }
+
+    /// Which folder `EXTRA=` named last.
+    pub fn extra_folder(&self) -> PathBuf {
+        self.target.join("extra-folder")
+    }
+
+    /// The init image of the tests, which knows nothing of `EXTRA=`.
+    pub fn test_init_image(&self) -> PathBuf {
+        self.target.join("test-initrd.cpio")
+    }
+
     /// Where test runs keep their full output.
     pub fn logs(&self) -> PathBuf {
         self.target.join("test-logs")

@@ -1,5 +1,6 @@
 //! The options that `run` and `storm` share: which machine, which kernel, how long.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -17,6 +18,10 @@ pub(crate) struct RunArguments {
     pub(crate) build: Build,
     /// The bound, if one was given.
     pub(crate) bound: Option<Duration>,
+    /// The folder whose files go into the init image under `extra/`.
+    pub(crate) extra: Option<PathBuf>,
+    /// What is on the disk.
+    pub(crate) disk: Option<PathBuf>,
     /// What to do with the command.
     pub(crate) action: Action,
 }
@@ -36,6 +41,8 @@ impl Default for RunArguments {
             machine: Machine::default(),
             build: Build::Normal,
             bound: None,
+            extra: None,
+            disk: None,
             action: Action::Run,
         }
     }
@@ -59,6 +66,14 @@ impl RunArguments {
             }
             "bound" => {
                 self.bound = Some(Duration::from_secs(number(option, parser)?));
+                machine
+            }
+            "extra" => {
+                self.extra = Some(parser.value()?.into());
+                machine
+            }
+            "disk" => {
+                self.disk = Some(parser.value()?.into());
                 machine
             }
             "print" => {

@@ -1,17 +1,18 @@
 //! The commands. Each takes the rest of the command line.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use harness::bench::Report;
 use harness::lab::Lab;
-use harness::machine::{Boot, Machine};
+use harness::machine::{Boot, CommandLine, Machine};
 use harness::run::{self, Echo, Input, Options, Run};
 use harness::verdict::{Breakage, Verdict};
 use harness::workspace::{Build, Workspace};
-use harness::{image as images, suite, trace as traces, trials};
+use harness::{image as images, init_image, suite, trace as traces, trials};
 use lexopt::prelude::*;
 
 use crate::NO_VERDICT;
@@ -22,10 +23,11 @@ const DEMONSTRATION_SECONDS: u64 = 5;
 
 pub(crate) fn image(mut parser: lexopt::Parser) -> Result<ExitCode> {
     let mut build = Build::Normal;
+    let mut extra = None;
     while let Some(argument) = parser.next()? {
         match argument {
             Long("planted") => build = Build::Planted,
-            Long("extra") => bail!("--extra comes with user space: there is no init image yet"),
+            Long("extra") => extra = Some(PathBuf::from(parser.value()?)),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -38,6 +40,24 @@ pub(crate) fn image(mut parser: lexopt::Parser) -> Result<ExitCode> {
         made.symbols,
         made.symbol_bytes.div_ceil(1024),
         workspace.relative(&made.elf).display(),
+    );
+    if build == Build::Planted {
+        // It runs with the init image of the normal one.
+        return Ok(ExitCode::SUCCESS);
+    }
+    let path = workspace.init_image();
+    let made = init_image::make(&workspace, extra.as_deref(), &path)?;
+    init_image::remember_extra(&workspace, extra.as_deref())?;
+    println!(
+        "{}: {} KiB, {} programs, {} files{}",
+        workspace.relative(&made.path).display(),
+        made.bytes.div_ceil(1024),
+        made.programs,
+        made.files,
+        match (&extra, made.extra) {
+            (None, _) => String::new(),
+            (Some(folder), count) => format!(", {count} of them from {}", folder.display()),
+        }
     );
     Ok(ExitCode::SUCCESS)
 }
@@ -90,7 +110,7 @@ fn show(
     input: Input,
 ) -> Result<ExitCode> {
     let lab = Lab::open()?;
-    let boot = Boot::new(lab.kernel(arguments.build)?, bootargs);
+    let boot = boot_in_sight(&lab, arguments, bootargs)?;
     let line = arguments.machine.command_line(lab.qemu(), &boot);
     if arguments.action == Action::Print {
         println!("{line}");
@@ -105,6 +125,26 @@ fn show(
     };
     let run = run::run(&line, options, &mut |_| {})?;
     Ok(exit_code(&run))
+}
+
+/// What is booted when somebody looks on: with the files of `EXTRA=`, and with the disk.
+fn boot_in_sight(lab: &Lab, arguments: &RunArguments, bootargs: &str) -> Result<Boot> {
+    let workspace = lab.workspace();
+    let extra = match &arguments.extra {
+        Some(folder) => Some(folder.clone()),
+        None => init_image::remembered_extra(workspace)?,
+    };
+    let made = init_image::make(workspace, extra.as_deref(), &workspace.init_image())
+        .with_context(|| match (&extra, &arguments.extra) {
+            (Some(folder), None) => format!(
+                "with EXTRA={} as in the last `make image` (without EXTRA= it forgets)",
+                folder.display()
+            ),
+            _ => "the init image".to_owned(),
+        })?;
+    let mut boot = Boot::new(lab.kernel(arguments.build)?, bootargs).initrd(made.path);
+    boot.disk.clone_from(&arguments.disk);
+    Ok(boot)
 }
 
 /// The exit status for a run, and why, where its last line does not say that itself.
@@ -139,19 +179,18 @@ pub(crate) fn bench(mut parser: lexopt::Parser) -> Result<ExitCode> {
         None => ("run=bench".to_owned(), "petrel bench".to_owned()),
     };
     let lab = Lab::open()?;
-    let kernel = lab.kernel(Build::Normal)?;
-    let line = |bootargs: String| {
+    let line = |bootargs: String| -> Result<CommandLine> {
         let machine = Machine::default().cpus(1).exact();
-        machine.command_line(lab.qemu(), &Boot::new(kernel, bootargs))
+        Ok(machine.command_line(lab.qemu(), &lab.boot(Build::Normal, bootargs)?))
     };
     if action == Action::Print {
-        println!("{}", line(bootargs));
+        println!("{}", line(bootargs)?);
         return Ok(ExitCode::SUCCESS);
     }
     run::stop_on_ctrl_c()?;
-    let mut runs = vec![line(bootargs.clone())];
+    let mut runs = vec![line(bootargs.clone())?];
     if group.is_none() {
-        runs.push(line(format!("mask=daif {bootargs}")));
+        runs.push(line(format!("mask=daif {bootargs}"))?);
     }
     let mut outputs = Vec::new();
     for line in runs {

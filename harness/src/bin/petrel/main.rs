@@ -11,8 +11,9 @@ use lexopt::prelude::*;
 const HELP: &str = "\
 petrel <command>
 
-  image      build the kernel and make its Image
-             --planted       the kernel with the planted bugs
+  image      build the kernel and the programs, and make what is booted of them
+             --extra <dir>   with the files of this folder, under /extra
+             --planted       only the kernel with the planted bugs
   run        boot it and show what it prints
              [bootarg ...]   in place of the demonstration's
   storm      the storm, for so much guest time
@@ -30,6 +31,8 @@ petrel <command>
 
 run and storm also take
   --cpu <model>  --cpus <n>  --memory-mib <n>  --el2  --secure  --gic-version <n>
+  --extra <dir>  with the files of this folder, under /extra (else as in the last `image`)
+  --disk <file>  with a disk that holds these bytes
   --icount       guest time is instructions, the same in every run
   --planted      the kernel with the planted bugs
   --bound <s>    seconds of host time after which QEMU is ended
