@@ -18,6 +18,7 @@
 //! | [`machine`] | a machine described, and the command line that makes it |
 //! | [`run`] | one run of QEMU: its output, its end, the bound |
 //! | [`verdict`] | what a run proved |
+//! | [`disk`] | disk images, whole and damaged |
 //! | [`dtb`], [`guest`], [`shim`] | device trees and tiny guests, made to order |
 //! | [`lab`] | QEMU and freshly built kernels, ready for use |
 //! | [`scenario`], [`scenarios`] | one run with what it must show; the table of all of them |
@@ -34,6 +35,7 @@ pub mod bench;
 pub mod binary;
 pub mod cargo;
 pub mod check;
+pub mod disk;
 pub mod dtb;
 pub mod flat;
 pub mod guest;
