@@ -9,9 +9,6 @@ use core::ops::Range;
 /// Where heaps lie.
 pub const HEAP: Range<usize> = 0x10_0000_0000..0x20_0000_0000;
 
-/// The least the heap grows by: what is asked of the kernel at once.
-const GROWTH_BYTES: usize = 64 << 10;
-
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 mod global {
     use core::alloc::{GlobalAlloc, Layout};
@@ -20,10 +17,13 @@ mod global {
 
     use talc::{OomHandler, Span, Talc};
 
-    use super::{GROWTH_BYTES, HEAP};
+    use super::HEAP;
     use crate::Rights;
     use crate::object::{Memory, Process};
     use crate::sync::RawMutex;
+
+    /// The least the heap grows by: what is asked of the kernel at once.
+    const GROWTH_BYTES: usize = 64 << 10;
 
     struct Heap {
         lock: RawMutex,
@@ -36,12 +36,18 @@ mod global {
     #[global_allocator]
     static THE_HEAP: Heap = Heap {
         lock: RawMutex::new(),
-        talc: UnsafeCell::new(Talc::new(Grow { end: HEAP.start })),
+        talc: UnsafeCell::new(Talc::new(Grow {
+            end: HEAP.start,
+            whole: Span::empty(),
+        })),
     };
 
     /// Grows the heap.
     struct Grow {
+        /// Where what is mapped ends.
         end: usize,
+        /// What the allocator knows of.
+        whole: Span,
     }
 
     impl OomHandler for Grow {
@@ -67,24 +73,16 @@ mod global {
                 least
             };
             talc.oom_handler.end = end + bytes;
-            let fresh = Span::new(with_address(end), with_address(end + bytes));
-            if end == HEAP.start {
-                // SAFETY: it was just mapped, and nobody else knows of it.
-                unsafe { talc.claim(fresh) }.map(drop)
-            } else {
-                let whole = Span::new(with_address(HEAP.start), with_address(end));
-                // SAFETY: what lay below was claimed; the rest was just mapped.
-                unsafe {
-                    talc.extend(
-                        whole,
-                        Span::new(
-                            whole.get_base_acme().ok_or(())?.0,
-                            fresh.get_base_acme().ok_or(())?.1,
-                        ),
-                    )
-                };
-                Ok(())
-            }
+            let base = with_address(HEAP.start);
+            let wider = Span::new(base, with_address(end + bytes));
+            // SAFETY: what was mapped just now nobody else knows of; `whole` is what talc has.
+            talc.oom_handler.whole = unsafe {
+                match talc.oom_handler.whole {
+                    whole if whole.is_empty() => talc.claim(wider)?,
+                    whole => talc.extend(whole, whole.fit_over(wider)),
+                }
+            };
+            Ok(())
         }
     }
 

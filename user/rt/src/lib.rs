@@ -26,7 +26,7 @@ extern crate alloc;
 pub mod heap;
 pub mod message;
 pub mod object;
-mod panic;
+pub mod panic;
 pub mod print;
 pub mod service;
 pub mod start;

@@ -1,7 +1,7 @@
 //! A panic ends the process, with one line that says what and where.
 
 /// What a process ends with that panicked.
-pub(crate) const STATUS: u64 = 101;
+pub const STATUS: u64 = 101;
 
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 #[panic_handler]

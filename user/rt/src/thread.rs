@@ -6,6 +6,7 @@
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -214,7 +215,7 @@ impl<T> Drop for JoinHandle<T> {
 }
 
 /// Threads nobody joins. Each spawn looks which of them have ended, and takes back their stacks.
-static GRAVEYARD: Mutex<alloc::vec::Vec<Running>> = Mutex::new(alloc::vec::Vec::new());
+static GRAVEYARD: Mutex<Vec<Running>> = Mutex::new(Vec::new());
 
 fn bury() {
     let Some(mut graveyard) = GRAVEYARD.try_lock() else {
@@ -330,7 +331,7 @@ mod tests {
 
     #[test]
     fn slots_are_given_once_and_come_back() {
-        let taken: alloc::vec::Vec<_> = core::iter::from_fn(take_slot).collect();
+        let taken: Vec<_> = core::iter::from_fn(take_slot).collect();
         assert_eq!(taken.len(), SLOTS);
         assert!(taken.iter().enumerate().all(|(index, slot)| index == *slot));
         release_slot(70);

@@ -93,7 +93,7 @@ pub fn frequency_hz() -> u64 {
     let hz: u64;
     // SAFETY: reads a register.
     unsafe {
-        core::arch::asm!("mrs {}, cntfrq_el0", out(reg) hz, options(nomem, nostack, preserves_flags))
+        core::arch::asm!("mrs {}, cntfrq_el0", out(reg) hz, options(nomem, nostack, preserves_flags));
     };
     hz.max(1)
 }
@@ -110,7 +110,7 @@ fn counter() -> u64 {
     // The ISB keeps the read from being taken early (DDI 0487, D12.1.2).
     // SAFETY: reads a register.
     unsafe {
-        core::arch::asm!("isb", "mrs {}, cntvct_el0", out(reg) ticks, options(nostack, preserves_flags))
+        core::arch::asm!("isb", "mrs {}, cntvct_el0", out(reg) ticks, options(nostack, preserves_flags));
     };
     ticks
 }

@@ -138,7 +138,7 @@ impl Mapping {
                 self.pointer().add(offset.min(self.bytes)),
                 to.as_mut_ptr(),
                 count,
-            )
+            );
         };
         count
     }
@@ -153,7 +153,7 @@ impl Mapping {
                 from.as_ptr(),
                 self.pointer().add(offset.min(self.bytes)),
                 count,
-            )
+            );
         };
         count
     }

@@ -4,13 +4,18 @@
 //! |---|---|---|
 //! | [`WRITE`] | count, bytes (at most 56) | |
 //! | [`READ`] | how many at most | count, bytes; waits until there is one |
+//! | [`NOTIFY`] | bits for input, bits for Control-C; handle: a notification | |
+//! | [`LAST`] | how many of the kernel's last lines | where they begin |
+//! | [`LOG`] | where | where the bytes begin, count, bytes (at most 48; none at the end) |
 //!
 //! Bytes are what the line carries: no echo, no lines, no editing; those are the shell's. There are no
-//! sessions; who has an endpoint may write and read.
+//! sessions; who has an endpoint may write and read. What one badge writes is kept together until
+//! the line ends.
 
 use super::{Error, done, find, operation, refused, request};
+use crate::Rights;
 use crate::message::{INLINE_BYTES, Incoming, Message};
-use crate::object::{Answer, Endpoint, Reply};
+use crate::object::{Answer, Endpoint, Notification, Object};
 use crate::sync::Mutex;
 use crate::time::Deadline;
 
@@ -19,6 +24,16 @@ const PROTOCOL: u16 = 0x4301;
 pub const WRITE: u32 = operation(PROTOCOL, 1, 1);
 /// Waits for bytes.
 pub const READ: u32 = operation(PROTOCOL, 1, 2);
+/// Names the notification to signal when there is input that nobody waits for, and at Control-C. One
+/// at a time: the last. Bits that are 0 ask for nothing; Control-C is then input.
+pub const NOTIFY: u32 = operation(PROTOCOL, 1, 3);
+/// Finds the beginning of the kernel's last lines.
+pub const LAST: u32 = operation(PROTOCOL, 1, 4);
+/// Reads them from there.
+pub const LOG: u32 = operation(PROTOCOL, 1, 5);
+
+/// How much of the log is in a reply.
+const LOG_BYTES: usize = INLINE_BYTES - 8;
 
 /// The name it is found by.
 pub const NAME: &str = "console";
@@ -62,6 +77,37 @@ impl Console {
         }
         Ok(reply.bytes_at(0, to).ok_or(Error::BadReply)?.len())
     }
+
+    /// From now on `bell` gets `input` when there are bytes that nobody waits for, and `control_c` at
+    /// Control-C, which is not input then. Bits that are 0 ask for nothing.
+    ///
+    /// # Errors
+    /// As [`Console::write`].
+    pub fn notify(&self, bell: &Notification, input: u64, control_c: u64) -> Result<(), Error> {
+        let signaller = bell.duplicate(Rights::SIGNAL.with(Rights::TRANSFER))?;
+        let message = Message::new(NOTIFY).word(input).word(control_c);
+        request(&self.0, message.give(signaller)).map(drop)
+    }
+
+    /// Gives the last `lines` lines that the kernel printed to `to`, part by part. Those that the
+    /// driver has seen: it forgets them when it dies.
+    ///
+    /// # Errors
+    /// As [`Console::write`].
+    pub fn log(&self, lines: usize, mut to: impl FnMut(&[u8])) -> Result<(), Error> {
+        let mut at = request(&self.0, Message::new(LAST).word(lines as u64))?.word_at(0);
+        loop {
+            let reply = request(&self.0, Message::new(LOG).word(at))?;
+            let mut buffer = [0; LOG_BYTES];
+            match reply.bytes_at(1, &mut buffer).ok_or(Error::BadReply)? {
+                [] => return Ok(()),
+                bytes => {
+                    to(bytes);
+                    at = reply.word_at(0).saturating_add(bytes.len() as u64);
+                }
+            }
+        }
+    }
 }
 
 /// What this process prints to.
@@ -82,25 +128,31 @@ pub(crate) fn write_if_any(bytes: &[u8]) -> bool {
     }
 }
 
-/// What a console's driver does.
+/// What a console's driver does. What each returns is the answer to the caller, who is known by its
+/// badge; a driver that answers later has saved the reply ([`Reply::save`](crate::object::Reply::save)).
 pub trait Server {
     /// Puts bytes on the line.
-    fn write(&mut self, bytes: &[u8]);
+    fn write(&mut self, writer: u64, bytes: &[u8]) -> Answer;
 
-    /// Somebody waits for at most `most` bytes. [`send_input`] gives it some, now or later.
-    fn wants_input(&mut self, most: usize, reader: Reply);
+    /// Gives at most `most` bytes that came, which is not 0; waits until there is one.
+    fn read(&mut self, reader: u64, most: usize) -> Answer;
+
+    /// Signals what [`NOTIFY`] says from now on.
+    fn notify(&mut self, bell: Notification, input: u64, control_c: u64);
+
+    /// Where the kernel's last `lines` lines begin.
+    fn last(&mut self, lines: usize) -> u64;
+
+    /// Copies the kernel's lines from a position on; where they begin and how many bytes there were.
+    fn log(&mut self, at: u64, to: &mut [u8]) -> (u64, usize);
 
     /// Bits of the serving thread's bound notification, of which the driver knows what they mean.
     fn bits(&mut self, bits: u64);
 }
 
-/// Gives a reader bytes; how many, which is 0 if it no longer waits.
-pub fn send_input(reader: Reply, bytes: &[u8]) -> usize {
-    let bytes = &bytes[..bytes.len().min(INLINE_BYTES)];
-    match reader.reply(done().bytes(bytes)) {
-        Ok(()) => bytes.len(),
-        Err(_) => 0,
-    }
+/// The reply to a reader.
+pub fn input(bytes: &[u8]) -> Message {
+    done().bytes(bytes)
 }
 
 /// Serves the protocol, for as long as something can be received.
@@ -109,7 +161,9 @@ pub fn send_input(reader: Reply, bytes: &[u8]) -> usize {
 /// Why nothing can be received any more.
 pub fn serve(endpoint: &Endpoint, server: &mut impl Server) -> Result<(), crate::Error> {
     endpoint.serve(|incoming| match incoming {
-        Incoming::Message(message, _) => handle(server, &message),
+        Incoming::Message(message, badge) => {
+            handle(server, message, badge).unwrap_or_else(|error| Answer::Reply(refused(error)))
+        }
         Incoming::Bits(bits) => {
             server.bits(bits);
             Answer::Later
@@ -118,27 +172,29 @@ pub fn serve(endpoint: &Endpoint, server: &mut impl Server) -> Result<(), crate:
     })
 }
 
-fn handle(server: &mut impl Server, message: &Message) -> Answer {
+fn handle(server: &mut impl Server, mut message: Message, badge: u64) -> Result<Answer, Error> {
+    let number = |index| usize::try_from(message.word_at(index)).map_err(|_| Error::OutOfRange);
     let mut buffer = [0; INLINE_BYTES];
-    match message.label() {
-        WRITE => match message.bytes_at(0, &mut buffer) {
-            Some(bytes) => {
-                server.write(bytes);
-                Answer::Reply(done())
-            }
-            None => Answer::Reply(refused(Error::BadRequest)),
+    Ok(match message.label() {
+        WRITE => match message.bytes_at(0, &mut buffer).ok_or(Error::BadRequest)? {
+            [] => Answer::Reply(done()),
+            bytes => server.write(badge, bytes),
         },
-        READ => match usize::try_from(message.word_at(0)) {
-            Ok(0) => Answer::Reply(done().bytes(&[])),
-            Ok(most) => match Reply::save() {
-                Ok(reader) => {
-                    server.wants_input(most.min(INLINE_BYTES), reader);
-                    Answer::Later
-                }
-                Err(error) => Answer::Reply(refused(error.into())),
-            },
-            Err(_) => Answer::Reply(refused(Error::BadRequest)),
+        READ => match number(0)? {
+            0 => Answer::Reply(input(&[])),
+            most => server.read(badge, most.min(INLINE_BYTES)),
         },
-        _ => Answer::Reply(refused(Error::BadRequest)),
-    }
+        NOTIFY => {
+            let bell = message.take(0).ok_or(Error::BadRequest)?;
+            let (input, control_c) = (message.word_at(0), message.word_at(1));
+            server.notify(Notification::from_owned(bell)?, input, control_c);
+            Answer::Reply(done())
+        }
+        LAST => Answer::Reply(done().word(server.last(number(0)?))),
+        LOG => {
+            let (at, count) = server.log(message.word_at(0), &mut buffer[..LOG_BYTES]);
+            Answer::Reply(done().word(at).bytes(&buffer[..count]))
+        }
+        _ => return Err(Error::BadRequest),
+    })
 }
