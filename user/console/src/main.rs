@@ -1,0 +1,266 @@
+#![no_std]
+#![no_main]
+//! The console driver: the one process that has the UART.
+//!
+//! Everybody's output comes here, the kernel's too, and leaves as whole lines
+//! ([`petrel_console::screen`]); what is typed goes to whoever asks for it first. It is one thread
+//! that never waits for a client: it answers, or it keeps the right to answer for later. A client that
+//! reads while nothing was typed, or writes while the line is slower, waits; nobody waits for that client.
+//!
+//! It may be killed at any moment. The kernel then keeps its lines, the UART keeps what is typed, and
+//! the supervisor starts the next driver, which takes both over where this one stopped. Clients are told
+//! that their console is gone, and look for the new one.
+
+extern crate alloc;
+
+mod uart;
+
+use heapless::Deque;
+use petrel_console::{
+    log::Log,
+    screen::{Screen, Writer},
+};
+use rt::{
+    Endpoint, Machine, Notification,
+    message::INLINE_BYTES,
+    object::{Answer, Reply},
+    service::{Error, console, done, refused},
+};
+use uart::{Brought, ControlC, Uart};
+
+rt::entry!(main);
+
+/// Bits of this thread's notification: the UART's interrupt, lines of the kernel.
+const INTERRUPT: u64 = 1 << 0;
+const KERNEL_LINES: u64 = 1 << 1;
+
+/// How many clients can wait for input, and how many for output.
+const MOST_READERS: usize = 32;
+const MOST_WRITERS: usize = 32;
+/// How much of the kernel's lines is taken at once.
+const KERNEL_BYTES: usize = 512;
+
+fn main() -> Result<(), Error> {
+    let machine = rt::start::take::<Machine>("machine").ok_or(Error::NotPermitted)?;
+    let endpoint = rt::start::take::<Endpoint>("endpoint").ok_or(Error::NotPermitted)?;
+    let bell = Notification::create()?;
+    bell.bind()?;
+    // First the kernel lets go of the UART, then it is taken.
+    machine.console_take(&bell, KERNEL_LINES)?;
+    let uart = Uart::take(&machine, &bell, INTERRUPT)?;
+    let mut driver = Driver {
+        machine,
+        uart,
+        screen: Screen::new(),
+        log: Log::new(),
+        readers: Deque::new(),
+        writers: Deque::new(),
+        listener: None,
+    };
+    driver.kernel_lines();
+    console::serve(&endpoint, &mut driver)?;
+    Ok(())
+}
+
+/// The driver's state.
+struct Driver {
+    machine: Machine,
+    uart: Uart,
+    screen: Screen,
+    log: Log,
+    readers: Deque<Reader, MOST_READERS>,
+    writers: Deque<Held, MOST_WRITERS>,
+    listener: Option<Listener>,
+}
+
+/// Somebody who waits for input.
+struct Reader {
+    reply: Reply,
+    most: usize,
+}
+
+/// Somebody who waits until there is room for what it wrote.
+struct Held {
+    reply: Reply,
+    writer: u64,
+    bytes: heapless::Vec<u8, INLINE_BYTES>,
+}
+
+/// Who is told of input and of Control-C.
+struct Listener {
+    bell: Notification,
+    input: u64,
+    control_c: u64,
+}
+
+impl Driver {
+    /// Shows what the kernel has said, as far as there is room. It says nothing itself, so this ends.
+    fn kernel_lines(&mut self) {
+        while self.has_room(KERNEL_BYTES) {
+            let mut buffer = [0; KERNEL_BYTES];
+            let Ok(count @ 1..) = self.machine.console_read(&mut buffer) else {
+                break;
+            };
+            let text = &buffer[..count];
+            self.log.add(text);
+            self.screen.write(Writer::Kernel, text, &mut self.uart);
+        }
+        self.uart.send();
+    }
+
+    /// Whether so much can be written now.
+    fn has_room(&self, bytes: usize) -> bool {
+        self.uart.room() >= Screen::most(bytes)
+    }
+
+    /// Goes on with whoever waited for room: in the order in which they came, the kernel first.
+    fn go_on_writing(&mut self) {
+        self.kernel_lines();
+        while self.has_room(INLINE_BYTES)
+            && let Some(held) = self.writers.pop_front()
+        {
+            self.screen
+                .write(Writer::Client(held.writer), &held.bytes, &mut self.uart);
+            self.uart.send();
+            // A writer that has ended meanwhile needs no answer; its line is shown.
+            let _ = held.reply.reply(done());
+        }
+    }
+
+    /// Gives what was typed to who waited for it; if nobody does, says that it is there.
+    fn go_on_reading(&mut self) {
+        while !self.uart.input().is_empty() {
+            let Some(reader) = self.readers.pop_front() else {
+                return self.tell(|listener| listener.input);
+            };
+            let (bytes, count) = self.first_input(reader.most);
+            // One that has ended gets nothing, and the next one gets what it would have got.
+            if reader.reply.reply(console::input(&bytes[..count])).is_ok() {
+                self.consume(count);
+            }
+        }
+    }
+
+    fn first_input(&self, most: usize) -> ([u8; INLINE_BYTES], usize) {
+        let mut bytes = [0; INLINE_BYTES];
+        let mut count = 0;
+        for (place, byte) in bytes.iter_mut().zip(self.uart.input().iter()).take(most) {
+            *place = *byte;
+            count += 1;
+        }
+        (bytes, count)
+    }
+
+    fn consume(&mut self, count: usize) {
+        let brought = self.uart.consume(count);
+        self.control_c(brought);
+    }
+
+    fn control_c(&self, brought: Brought) {
+        if brought.control_c {
+            self.tell(|listener| listener.control_c);
+        }
+    }
+
+    /// Signals to the listener, if there is one. One that has ended hears nothing.
+    fn tell(&self, bits: impl FnOnce(&Listener) -> u64) {
+        if let Some(listener) = &self.listener {
+            match bits(listener) {
+                0 => {}
+                bits => drop(listener.bell.signal(bits)),
+            }
+        }
+    }
+}
+
+impl console::Server for Driver {
+    fn write(&mut self, writer: u64, bytes: &[u8]) -> Answer {
+        // What the kernel said before is shown before.
+        self.kernel_lines();
+        if self.writers.is_empty() && self.has_room(bytes.len()) {
+            self.screen
+                .write(Writer::Client(writer), bytes, &mut self.uart);
+            self.uart.send();
+            return Answer::Reply(done());
+        }
+        let Ok(bytes) = heapless::Vec::from_slice(bytes) else {
+            return Answer::Reply(refused(Error::BadRequest));
+        };
+        if self.writers.is_full() {
+            return Answer::Reply(refused(Error::Full));
+        }
+        match Reply::save() {
+            Ok(reply) => {
+                // It is not full.
+                let _ = self.writers.push_back(Held {
+                    reply,
+                    writer,
+                    bytes,
+                });
+                Answer::Later
+            }
+            Err(error) => Answer::Reply(refused(error.into())),
+        }
+    }
+
+    fn read(&mut self, reader: u64, most: usize) -> Answer {
+        if self.has_room(0) {
+            self.screen.focus(Writer::Client(reader), &mut self.uart);
+            self.uart.send();
+        }
+        if self.readers.is_empty() && !self.uart.input().is_empty() {
+            let (bytes, count) = self.first_input(most);
+            self.consume(count);
+            return Answer::Reply(console::input(&bytes[..count]));
+        }
+        if self.readers.is_full() {
+            return Answer::Reply(refused(Error::Full));
+        }
+        match Reply::save() {
+            Ok(reply) => {
+                // It is not full.
+                let _ = self.readers.push_back(Reader { reply, most });
+                Answer::Later
+            }
+            Err(error) => Answer::Reply(refused(error.into())),
+        }
+    }
+
+    fn notify(&mut self, bell: Notification, input: u64, control_c: u64) {
+        self.uart.control_c = match control_c {
+            0 => ControlC::IsInput,
+            _ => ControlC::Interrupts,
+        };
+        self.listener = Some(Listener {
+            bell,
+            input,
+            control_c,
+        });
+        // Input that is there already is news for who has just come.
+        self.go_on_reading();
+    }
+
+    fn last(&mut self, lines: usize) -> u64 {
+        self.log.last(lines)
+    }
+
+    fn log(&mut self, at: u64, to: &mut [u8]) -> (u64, usize) {
+        self.log.read(at, to)
+    }
+
+    fn bits(&mut self, bits: u64) {
+        if bits & INTERRUPT != 0 {
+            let brought = self.uart.interrupt();
+            self.control_c(brought);
+            self.go_on_reading();
+        }
+        // Whatever it was, there may be room or lines now.
+        self.go_on_writing();
+    }
+}
+
+// `Uart` is a `Sink` that never says no.
+const _: () = assert!(
+    uart::OUTPUT_BYTES >= Screen::most(KERNEL_BYTES)
+        && uart::OUTPUT_BYTES >= Screen::most(INLINE_BYTES)
+);
