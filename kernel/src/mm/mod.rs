@@ -36,7 +36,7 @@ const GIB: u64 = 1 << 30;
 /// Where physical address 0 would appear in the linear map.
 pub(crate) const LINEAR: u64 = HIGH_BASE;
 /// Where the linear map ends: RAM above is not used.
-const LINEAR_BYTES: u64 = KERNEL_BASE - HIGH_BASE;
+pub(crate) const LINEAR_BYTES: u64 = KERNEL_BASE - HIGH_BASE;
 /// Where the device tree is mapped while it is read.
 pub(crate) const TREE: u64 = KERNEL_BASE + GIB;
 /// Where kernel stacks are.

@@ -10,6 +10,7 @@ use super::quota::{Charge, Quota};
 use super::{Notification, Ref, reclaim};
 use crate::mm::space::Space;
 use crate::thread::{self, Thread};
+use crate::user;
 use abi::error::Error;
 use abi::message::WORDS;
 use abi::report::{Name, ProcessReport, ProcessState};
@@ -113,7 +114,9 @@ unsafe impl Send for Listed {}
 
 /// All processes that were not reclaimed.
 static ALL: Lock<Vec<Listed>, Preempt> = Lock::new(Vec::new());
-static NEXT_NUMBER: AtomicU32 = AtomicU32::new(1);
+static NEXT_NUMBER: AtomicU32 = AtomicU32::new(FIRST_NUMBER);
+/// The first process's.
+const FIRST_NUMBER: u32 = 1;
 
 impl Process {
     /// Without threads. `parent` pays for `bytes` of quota.
@@ -270,6 +273,14 @@ impl Process {
     pub(super) fn empty(&self) {
         self.handles.clear();
         self.space.close();
+    }
+
+    /// Tells whoever watches it that it has ended, and is empty. By the reclaimer, in `Process`.
+    pub(super) fn tell(&self) {
+        if self.number == FIRST_NUMBER {
+            user::first_ended(&self.report());
+        }
+        self.watchers.tell();
     }
 
     /// What is known of it.

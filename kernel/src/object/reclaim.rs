@@ -113,20 +113,28 @@ fn run(_: usize) {
         thread::wait_until(has_work);
         let enough = crate::clock::now() + crate::clock::ticks(GATHER);
         thread::wait_until_or(enough, || HURRY.swap(false, AcqRel));
-        empty_processes();
+        let ended = ENDED.swap(null_mut(), Acquire);
+        for process in list(ended) {
+            process.empty();
+        }
         retired::collect(smp::prod_and_relax());
+        // What they held is free: who starts them anew finds it so.
+        for process in list(ended) {
+            process.tell();
+            EMPTYING.fetch_sub(1, Release);
+            // SAFETY: `process_ended` made it of a `Ref` and left that to us; the list goes on behind it.
+            drop(unsafe { Ref::from_raw(NonNull::from(process)) });
+        }
     }
 }
 
-/// Empties the processes that have ended.
-fn empty_processes() {
-    let mut at = ENDED.swap(null_mut(), Acquire);
-    while let Some(process) = NonNull::new(at) {
-        // SAFETY: `process_ended` made it of a `Ref` and left that to us.
-        let process: Ref<Process> = unsafe { Ref::from_raw(process) };
+/// The processes of a list that begins with `first`.
+fn list(first: *mut Process) -> impl Iterator<Item = &'static Process> {
+    let mut at = first;
+    core::iter::from_fn(move || {
+        // SAFETY: each is in the list by a `Ref` of the list's own, which goes after the step.
+        let process = unsafe { at.as_ref() }?;
         at = process.next_ended.load(Relaxed);
-        process.empty();
-        drop(process);
-        EMPTYING.fetch_sub(1, Release);
-    }
+        Some(process)
+    })
 }
