@@ -8,7 +8,9 @@
 //! log=error|warn|info|debug|trace   what is printed                 info
 //! on_done=poweroff|shell            what follows the last run       poweroff
 //! cpus=<number>                     bring up at most so many        all
-//! run=<workload>[:<key>=<value>,…]  repeatable; what to do          nothing
+//! run=<workload>[:<key>=<value>,…]  repeatable; what to do          user space
+//! run=exec:path=<path>[,args=<…>]   repeatable; run that program    user space
+//! rain=off|on                       NMIs over user space            off
 //! trace=off|on                      write the trace to the host     off
 //! plant=<bug>                       in a build with planted bugs    none
 //! ```
@@ -17,11 +19,18 @@
 //! refused, with what would have been permitted: a storm that ran with half of its arguments
 //! ignored proves nothing. Which workloads there are, and which keys each knows, is not known here:
 //! a workload takes its keys from [`Params`], whose [`Params::finish`] refuses the rest.
+//!
+//! **What runs, and in which order.** First the kernel's workloads, in the order of their `run=`. Then user
+//! space, that is `init`, if there is anything for it to do ([`Config::wants_init`]): a program to run
+//! (`run=exec:…`, in their order), a shell at the end (`on_done=shell`), or nothing was asked for at all. `init`
+//! is given the text of the boot arguments, reads from it what is its own, and ends the machine.
 
 mod error;
+mod exec;
 mod params;
 
 pub use error::ArgError;
+pub use exec::{EXEC, Exec};
 pub use params::{MAX_COUNT, MAX_DURATION, MAX_KNOWN_KEYS, MAX_PARAMS, Params};
 
 use core::num::NonZeroU32;
@@ -32,7 +41,7 @@ pub const MAX_RUNS: usize = 8;
 
 /// The keys, as messages list them.
 pub const KEYS: &[&str] = &[
-    "mask", "ordinary", "order", "seed", "log", "on_done", "cpus", "run", "trace", "plant",
+    "mask", "ordinary", "order", "seed", "log", "on_done", "cpus", "run", "rain", "trace", "plant",
 ];
 
 /// An enum whose variants are words of the command line, so that the words stand in one place.
@@ -120,7 +129,7 @@ words! {
     pub enum OnDone {
         /// The machine is switched off.
         PowerOff = "poweroff",
-        /// A shell is started.
+        /// The machine goes on, with a shell.
         Shell = "shell",
     }
 }
@@ -152,8 +161,10 @@ pub struct Config<'a> {
     pub on_done: OnDone,
     /// At most so many CPUs are brought up, the boot CPU counted; `None`: all.
     pub cpus: Option<NonZeroU32>,
-    /// What to run, in this order.
+    /// What to run: the kernel's workloads in this order, then the programs in this order.
     pub runs: Vec<Run<'a>, MAX_RUNS>,
+    /// Whether NMIs rain on every CPU while user space runs.
+    pub rain: Switch,
     /// Whether the trace rings are written to the host at the end.
     pub trace: Switch,
     /// The planted bug to switch on. Whether there is one of that name, and whether this build has
@@ -172,9 +183,24 @@ impl Default for Config<'_> {
             on_done: OnDone::PowerOff,
             cpus: None,
             runs: Vec::new(),
+            rain: Switch::Off,
             trace: Switch::Off,
             plant: None,
         }
+    }
+}
+
+impl<'a> Config<'a> {
+    /// The runs that are the kernel's own.
+    pub fn workloads(&self) -> impl Iterator<Item = &Run<'a>> {
+        self.runs.iter().filter(|run| run.workload != EXEC)
+    }
+
+    /// Whether user space is started when the kernel's workloads are done.
+    pub fn wants_init(&self) -> bool {
+        self.on_done == OnDone::Shell
+            || self.runs.is_empty()
+            || self.runs.iter().any(|run| run.workload == EXEC)
     }
 }
 
@@ -240,6 +266,7 @@ pub fn parse(arguments: &str) -> Result<Config<'_>, ArgError<'_>> {
                     expected: "a number from 1",
                 })?);
             }
+            "rain" => config.rain = choice(word, value, Switch::from_word, Switch::WORDS)?,
             "trace" => config.trace = choice(word, value, Switch::from_word, Switch::WORDS)?,
             "plant" => config.plant = Some(value),
             // "run"
@@ -274,7 +301,7 @@ fn choice<'a, T>(
 fn run<'a>(word: &'a str, value: &'a str) -> Result<Run<'a>, ArgError<'a>> {
     let (workload, params) = match value.split_once(':') {
         Some((workload, params)) => (workload, Params::parse(word, params)?),
-        None => (value, Params::default()),
+        None => (value, Params::none(word)),
     };
     if workload.is_empty() {
         return Err(ArgError::BadValue {
@@ -282,6 +309,9 @@ fn run<'a>(word: &'a str, value: &'a str) -> Result<Run<'a>, ArgError<'a>> {
             value,
             expected: "the name of a workload",
         });
+    }
+    if workload == EXEC {
+        Exec::parse(word, params.clone())?;
     }
     Ok(Run { workload, params })
 }

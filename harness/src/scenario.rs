@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::dtb::Node;
+use crate::init_image;
 use crate::lab::Lab;
 use crate::machine::{Boot, Machine};
 use crate::qemu::Version;
@@ -34,6 +35,19 @@ pub enum Tree {
     Shimmed(fn(&mut Node) -> Result<()>),
     /// The same, but the bytes are changed, not the tree.
     Broken(fn(Vec<u8>) -> Blob),
+}
+
+/// Which init image the kernel finds.
+#[derive(Clone, Copy, Debug)]
+pub enum InitImage {
+    /// The one with the programs.
+    Own,
+    /// None.
+    Absent,
+    /// These bytes, made of the own one's.
+    Changed(fn(Vec<u8>) -> Result<Vec<u8>>),
+    /// The one with the programs, and under `extra/` the files that this puts into an empty folder.
+    Extra(fn(&Path) -> Result<()>),
 }
 
 /// What a scenario must come to.
@@ -67,6 +81,10 @@ pub struct Scenario {
     pub build: Build,
     /// Which device tree.
     pub tree: Tree,
+    /// Which init image.
+    pub init_image: InitImage,
+    /// Writes what is on the disk into that file; without it, there is no disk.
+    pub disk: Option<fn(&Path) -> Result<()>>,
     /// What it must come to.
     pub expect: Expect,
     /// What the output must contain.
@@ -88,6 +106,8 @@ impl Scenario {
             bootargs: bootargs.into(),
             build: Build::Normal,
             tree: Tree::Own,
+            init_image: InitImage::Own,
+            disk: None,
             expect: Expect::Pass,
             needs: Vec::new(),
             bound: DEFAULT_BOUND,
@@ -122,6 +142,20 @@ impl Scenario {
     #[must_use]
     pub fn tree(mut self, tree: Tree) -> Self {
         self.tree = tree;
+        self
+    }
+
+    /// With this init image.
+    #[must_use]
+    pub fn init_image(mut self, init_image: InitImage) -> Self {
+        self.init_image = init_image;
+        self
+    }
+
+    /// With a disk; `write` writes what is on it into a file. Made anew for each run.
+    #[must_use]
+    pub fn disk(mut self, write: fn(&Path) -> Result<()>) -> Self {
+        self.disk = Some(write);
         self
     }
 
@@ -165,7 +199,8 @@ impl Scenario {
             .join("scenarios")
             .join(self.name.replace('/', "-"));
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        let boot = self.boot(lab, &folder)?;
+        let mut boot = self.boot(lab, &folder)?;
+        boot.disk = self.disk.map(|_| folder.join("disk.img"));
         let attempt = Attempt {
             scenario: self,
             lab,
@@ -184,12 +219,12 @@ impl Scenario {
     /// What to start, with the files it needs made.
     fn boot(&self, lab: &Lab, folder: &Path) -> Result<Boot> {
         let kernel = lab.kernel(self.build)?;
-        // QEMU writes into a tree of its own or of ours where the init image is; not into one that is handed over
-        // behind its back.
-        let mut boot = match self.tree {
-            Tree::Own | Tree::Changed(_) => lab.boot(self.build, self.bootargs.as_str())?,
-            Tree::Shimmed(_) | Tree::Broken(_) => Boot::new(kernel, self.bootargs.as_str()),
-        };
+        let mut boot = Boot::new(kernel, self.bootargs.as_str());
+        // Into a tree of its own or of ours QEMU writes where the init image is; not into one that is handed
+        // over behind its back.
+        if matches!(self.tree, Tree::Own | Tree::Changed(_)) {
+            boot.initrd = self.make_init_image(lab, folder)?;
+        }
         match self.tree {
             Tree::Own => {}
             Tree::Changed(change) => {
@@ -211,6 +246,34 @@ impl Scenario {
             }
         }
         Ok(boot)
+    }
+
+    /// The init image, made if it is not the usual one.
+    fn make_init_image(&self, lab: &Lab, folder: &Path) -> Result<Option<PathBuf>> {
+        let path = folder.join("initrd.cpio");
+        match self.init_image {
+            InitImage::Own => return lab.init_image().map(|path| Some(path.to_owned())),
+            InitImage::Absent => return Ok(None),
+            InitImage::Changed(change) => {
+                let own = lab.init_image()?;
+                let bytes =
+                    fs::read(own).with_context(|| format!("cannot read {}", own.display()))?;
+                fs::write(&path, change(bytes)?)
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+            }
+            InitImage::Extra(fill) => {
+                let extra = folder.join("extra");
+                if extra.exists() {
+                    fs::remove_dir_all(&extra)
+                        .with_context(|| format!("cannot empty {}", extra.display()))?;
+                }
+                fs::create_dir_all(&extra)
+                    .with_context(|| format!("cannot make {}", extra.display()))?;
+                fill(&extra)?;
+                init_image::make(lab.workspace(), Some(&extra), &path)?;
+            }
+        }
+        Ok(Some(path))
     }
 
     /// The device tree that QEMU makes for this machine, boot arguments and all.
@@ -250,6 +313,9 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     fn run(&self, log: &Path) -> Result<Run> {
         let scenario = self.scenario;
+        if let (Some(write), Some(disk)) = (scenario.disk, &self.boot.disk) {
+            write(disk).with_context(|| format!("cannot make {}", disk.display()))?;
+        }
         let line = scenario.machine.command_line(self.lab.qemu(), &self.boot);
         let options = Options {
             bound: scenario.bound,

@@ -7,7 +7,7 @@ use crate::irq::{self, Setup};
 use crate::mm::{self, PAGE, TREE, table};
 use crate::thread::{self, BOOT};
 use crate::{clock, console, control, object, power, say, selftest, smp, verdict, workload};
-use boot::args::{self, Config, LogLevel, Mask, OnDone, Ordinary, Switch};
+use boot::args::{self, Config, LogLevel, Mask, Ordinary, Switch};
 use boot::dt::ValidBlob;
 use boot::info::{self, BootInfo, CpuStatus, PsciVersion};
 use boot::memory::{self, Footprint};
@@ -162,9 +162,9 @@ fn read_arguments(arguments: &'static str) -> &'static Config<'static> {
             None => verdict::fail(format_args!("boot argument plant={name}: no such bug")),
         }
     }
-    if config.on_done == OnDone::Shell {
+    if config.rain == Switch::On && !config.wants_init() {
         verdict::fail(format_args!(
-            "boot argument on_done=shell: not built yet; there is poweroff"
+            "boot argument rain=on: it rains over user space, and nothing here starts that"
         ));
     }
     crate::WANTS_TRACE.store(config.trace == Switch::On, Relaxed);

@@ -1,5 +1,6 @@
 //! The end of a run: the last line, and the exit status that agrees with it.
 
+use crate::workload::background;
 use crate::{console, panic, power, say, semihosting, trace};
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,10 @@ pub(crate) fn pass(what: fmt::Arguments<'_>) -> ! {
     if panic::is_panicking() {
         // Another CPU found something, and was about to stop this one.
         stand_still();
+    }
+    if let Err(dry) = background::report() {
+        say!("petrel: FAIL {dry}");
+        end(1);
     }
     say!("petrel: PASS {}", OneLine(what));
     end(0)

@@ -63,6 +63,14 @@ impl<'a> Params<'a> {
         })
     }
 
+    /// Those of a run without any, which stands in `word`.
+    pub fn none(word: &'a str) -> Self {
+        Self {
+            word,
+            ..Self::default()
+        }
+    }
+
     /// What was given, in order: keys and values.
     pub fn given(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         self.text

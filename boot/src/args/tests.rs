@@ -67,8 +67,48 @@ fn a_full_line() {
 }
 
 #[test]
+fn programs_come_after_workloads() {
+    let config = parse("run=exec:path=/extra/x,args=one:two run=storm rain=on").unwrap();
+    assert!(config.workloads().map(|run| run.workload).eq(["storm"]));
+    assert!(config.wants_init());
+    assert_eq!(config.rain, Switch::On);
+    let exec = Exec::parse("run=exec", config.runs[0].params.clone()).unwrap();
+    assert_eq!(exec.path, "/extra/x");
+    assert!(exec.arguments().eq(["one", "two"]));
+    let plain = Exec::parse("", params("path=/bin/pi")).unwrap();
+    assert_eq!(plain.arguments().count(), 0);
+}
+
+#[test]
+fn user_space_starts_when_it_has_something_to_do() {
+    for (arguments, wants) in [
+        ("", true),
+        ("mask=daif", true),
+        ("run=selftest", false),
+        ("run=selftest on_done=poweroff", false),
+        ("run=selftest on_done=shell", true),
+        ("run=selftest run=exec:path=/extra/x", true),
+    ] {
+        assert_eq!(parse(arguments).unwrap().wants_init(), wants, "{arguments}");
+    }
+}
+
+#[test]
+fn a_program_without_a_path_is_named() {
+    refused("run=exec", "\"run=exec\": this workload needs path=");
+    refused(
+        "run=exec:path=x",
+        "\"run=exec:path=x\": \"x\" is not a path of the form /extra/x",
+    );
+    refused(
+        "run=exec:path=/x,arg=1",
+        "\"run=exec:path=/x,arg=1\": this workload has no key \"arg\" (known: path, args)",
+    );
+}
+
+#[test]
 fn what_is_not_understood_is_named() {
-    let keys = "mask, ordinary, order, seed, log, on_done, cpus, run, trace, plant";
+    let keys = "mask, ordinary, order, seed, log, on_done, cpus, run, rain, trace, plant";
     refused(
         "quiet",
         &std::format!("\"quiet\" is not of the form key=value (keys: {keys})"),

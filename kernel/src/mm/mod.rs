@@ -4,7 +4,7 @@
 //!
 //! | from | what |
 //! |---|---|
-//! | `LINEAR` | all free RAM at its physical address plus a constant, never executable |
+//! | `LINEAR` | all free RAM at its physical address plus a constant, never executable; the init image, read-only |
 //! | `KERNEL_BASE` | the image |
 //! | `TREE` | the device tree, read-only, while it is read |
 //! | `STACKS` | kernel stacks, each at a multiple of twice its length, with nothing mapped between |

@@ -1,6 +1,7 @@
 //! Workloads: what the kernel is put through, each with a verdict and with counters that prove that
 //! it hit what it claims.
 
+pub(crate) mod background;
 mod bench;
 mod crash;
 mod fault;
@@ -16,9 +17,9 @@ mod support;
 mod withdrawn;
 
 use crate::thread::{self, Spec};
-use crate::{say, smp, verdict};
+use crate::{say, smp, user, verdict};
 use alloc::string::String;
-use boot::args::{Config, Params, Run};
+use boot::args::{Config, Params, Run, Switch};
 use core::fmt;
 use sched::{CpuSet, Level};
 
@@ -72,7 +73,7 @@ fn selftest(_: &Task, params: Params<'static>) -> Result<String, Failure> {
 
 /// Starts the thread that runs what the boot arguments ask for. By the boot CPU.
 pub(crate) fn start(config: &Config<'_>) {
-    for run in &config.runs {
+    for run in config.workloads() {
         if find(run).is_none() {
             let mut known = String::new();
             for (name, _) in WORKLOADS {
@@ -105,26 +106,32 @@ fn find(run: &Run<'_>) -> Option<Workload> {
 fn main(_: usize) {
     let config = crate::start::config();
     let task = Task { seed: config.seed };
+    let several = config.workloads().count() > 1 || config.wants_init();
     let mut names = String::new();
     let mut last = String::new();
-    for run in &config.runs {
+    for run in config.workloads() {
         let Some(workload) = find(run) else { continue };
         match workload(&task, run.params.clone()) {
             Ok(what) => last = what,
             Err(Failure(why)) => verdict::fail(format_args!("{}: {why}", run.workload)),
         }
-        if config.runs.len() > 1 {
+        if several {
             say!("done: {last}");
             names.push(' ');
             names.push_str(run.workload);
         }
     }
-    match config.runs.len() {
-        0 => {
-            say!("nothing to run: the boot arguments name no run=<workload>");
-            verdict::pass(format_args!("boot"))
+    if config.wants_init() {
+        if config.rain == Switch::On
+            && let Err(Failure(why)) = background::begin()
+        {
+            verdict::fail(format_args!("rain: {why}"));
         }
-        1 => verdict::pass(format_args!("{last}")),
-        runs => verdict::pass(format_args!("{runs} runs:{names}")),
+        user::start();
+    } else if several {
+        let runs = config.workloads().count();
+        verdict::pass(format_args!("{runs} runs:{names}"));
+    } else {
+        verdict::pass(format_args!("{last}"));
     }
 }
