@@ -82,7 +82,7 @@ extern "C" fn petrel_kmain(tree_pa: u64, image_pa: u64) -> ! {
     init_interrupts(info, config);
     let cpu = init_boot_cpu();
     bring_up_others(info, config);
-    if let Err(error) = object::reclaim::start() {
+    if let Err(error) = object::reclaim::start().and_then(|()| object::timer::start()) {
         verdict::fail(format_args!("the reclaimer could not be started: {error}"));
     }
     workload::start(config);
