@@ -16,6 +16,11 @@ pub(crate) fn thread() -> &'static Core {
     THREAD.with(|thread| *thread)
 }
 
+/// Makes this host thread `cpu`: what asks which CPU it is on finds that.
+pub fn become_cpu(cpu: &'static PerCpu) {
+    thread().set_cpu(cpu);
+}
+
 pub(crate) fn cpu() -> &'static PerCpu {
     let cpu = thread().cpu_ptr();
     assert!(!cpu.is_null(), "this host thread was given no CPU");

@@ -15,7 +15,7 @@ pub mod counters;
 pub mod epoch;
 pub mod guard;
 #[cfg(not(target_os = "none"))]
-mod hosted;
+pub mod hosted;
 #[cfg(target_os = "none")]
 pub mod hw;
 pub mod lines;

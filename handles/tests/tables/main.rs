@@ -1,0 +1,5 @@
+//! Tables of handles against a simple model, and from several threads.
+
+mod common;
+mod model;
+mod threads;
