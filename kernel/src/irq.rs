@@ -7,7 +7,10 @@ use crate::mm::heap::{OutOfMemory, try_box};
 use crate::smp::{self, Cpu};
 use crate::{clock, deferred, panic};
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{AcqRel, Relaxed},
+};
 use cpu::epoch::{EpochCell, synchronize};
 use cpu::guard::Pinned;
 use cpu::lock::{Lock, Preempt};
@@ -265,6 +268,27 @@ fn replace(intid: IntId, entry: Entry) -> Result<(), OutOfMemory> {
 /// Memory for a table.
 fn try_box_uninit() -> Result<Box<core::mem::MaybeUninit<Table>>, OutOfMemory> {
     try_box(core::mem::MaybeUninit::uninit())
+}
+
+/// Shared interrupts that somebody has, a bit each.
+static TAKEN: [AtomicU32; INTIDS.div_ceil(32)] = [const { AtomicU32::new(0) }; INTIDS.div_ceil(32)];
+
+/// Takes the shared interrupt `intid` for the caller alone, until [`give_back_spi`]; whether nobody has it.
+#[must_use = "somebody else may have it"]
+pub(crate) fn take_spi(intid: IntId) -> bool {
+    let (word, bit) = taken(intid);
+    word.fetch_or(bit, AcqRel) & bit == 0
+}
+
+/// Gives up what [`take_spi`] took. Its line is disabled, and stays so.
+pub(crate) fn give_back_spi(intid: IntId) {
+    let (word, bit) = taken(intid);
+    word.fetch_and(!bit, AcqRel);
+}
+
+fn taken(intid: IntId) -> (&'static AtomicU32, u32) {
+    let intid = intid.raw();
+    (&TAKEN[intid as usize / 32 % TAKEN.len()], 1 << (intid % 32))
 }
 
 /// Sets the kernel's own handlers. Once, by the boot CPU.

@@ -38,6 +38,7 @@ impl handles::Object for Object {
                 endpoint.receiver_added();
             }
             Self::Notification(notification) => notification.handle_added(),
+            Self::Irq(irq) => irq.handle_added(),
             _ => {}
         }
     }
@@ -48,6 +49,7 @@ impl handles::Object for Object {
                 endpoint.receiver_removed();
             }
             Self::Notification(notification) => notification.handle_removed(),
+            Self::Irq(irq) => irq.handle_removed(),
             Self::Reply(reply) => reply.abandon(),
             _ => {}
         }

@@ -14,7 +14,7 @@
 
 mod endpoint;
 pub(crate) mod handle;
-mod irq;
+pub(crate) mod irq;
 pub(crate) mod memory;
 mod notification;
 pub(crate) mod process;
