@@ -68,6 +68,8 @@ plants! {
     WrongAsid = "wrong-asid",
     /// Give an ASID back without a flush of what is remembered under it.
     AsidNotFlushed = "asid-not-flushed",
+    /// Unmap pages without a flush of what is remembered of them.
+    UnmapNotFlushed = "unmap-not-flushed",
     /// Find by a handle whatever its slot holds now.
     DeadHandleHonoured = "dead-handle-honoured",
     /// Leave the line of an interrupt open that EL0 has not acknowledged yet.

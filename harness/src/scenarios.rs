@@ -283,6 +283,8 @@ fn crashes() -> Vec<Scenario> {
         crash("write-text", "data abort at address 0xffffffc0"),
         crash("execute-data", "instruction abort at address 0xffffffc0"),
         crash("brk", "BRK instruction"),
+        crash("read-user", "data abort at address 0x40000000"),
+        crash("execute-user", "instruction abort at address 0x40000000"),
         crash(
             "lock-in-nmi",
             "a lock of class Irq was taken in a context it is not for",
@@ -332,6 +334,11 @@ fn workloads() -> Vec<Scenario> {
         work("idle-exact", "run=idle", exact(1)).twice_identical(),
         work("idle-daif", "run=idle mask=daif", exact(2)),
         work("idle-fiq", "run=idle ordinary=g0", free(4)),
+        work("space-exact", "run=space", exact(1)).twice_identical(),
+        work("space-daif", "run=space mask=daif", exact(2)),
+        work("space-fiq", "run=space ordinary=g0", free(4)),
+        // Without PAN.
+        work("space-cortex-a57", "run=space", free(2).cpu("cortex-a57")),
         work("ipi-exact", "run=ipi", exact(1)).twice_identical(),
         work("ipi-daif", "run=ipi mask=daif", free(2)),
         work("ipi-fiq", "run=ipi ordinary=g0", exact(2)),
@@ -397,6 +404,18 @@ fn planted_bugs() -> Vec<Scenario> {
             ACTIVE,
         ),
         caught("deactivate-after-resched", "preempt", ACTIVE),
+        caught("wrong-asid", "space", "one sees what another maps"),
+        caught(
+            "asid-not-flushed",
+            "space",
+            "it sees what another had mapped",
+        ),
+        also(
+            "unmap-not-flushed",
+            2,
+            "run=space plant=unmap-not-flushed",
+            "a page that is gone",
+        ),
         caught(
             "nmi-count-leaks",
             "fault",

@@ -43,6 +43,7 @@ const fn wall(plant: Plant) -> Wall {
         Plant::WfiAtPmrOff | Plant::ForgetSelfSgi => Wall::CopyInTheModel,
         Plant::WrongAsid
         | Plant::AsidNotFlushed
+        | Plant::UnmapNotFlushed
         | Plant::DeadHandleHonoured
         | Plant::IrqUnmaskedBeforeAcknowledge
         | Plant::FastForgetsBadge

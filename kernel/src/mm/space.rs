@@ -287,6 +287,12 @@ impl State {
             .partition_point(|region| region.end() <= address)
     }
 
+    /// Whether a region lies on both sides of `address`.
+    fn is_inside(&self, address: u64) -> bool {
+        let region = self.regions.get(self.first_above(address));
+        region.is_some_and(|region| region.start < address)
+    }
+
     fn check_free(&self, address: u64, bytes: u64) -> Result<u64, Error> {
         let end = address.checked_add(bytes).ok_or(Error::BadAddress)?;
         if address < USER_START || end > USER_END {
@@ -349,7 +355,8 @@ impl State {
         if covered < place.end {
             return Err(Error::BadAddress);
         }
-        self.make_room(2)?;
+        let cuts = [place.start, place.end].map(|address| self.is_inside(address));
+        self.make_room(cuts.into_iter().filter(|cut| *cut).count())?;
         self.cut(place.start);
         self.cut(place.end);
         let range = self.first_from(place.start)..self.first_from(place.end);
@@ -361,13 +368,11 @@ impl State {
 
     /// Makes two of the region that `address` is inside of, if there is one. There is room.
     fn cut(&mut self, address: u64) {
-        let index = self.first_above(address);
-        let Some(region) = self.regions.get_mut(index) else {
-            return;
-        };
-        if region.start >= address {
+        if !self.is_inside(address) {
             return;
         }
+        let index = self.first_above(address);
+        let region = &mut self.regions[index];
         let below = address - region.start;
         let upper = Region {
             start: address,

@@ -13,6 +13,7 @@ use crate::object::Ref;
 use crate::object::quota::{Charge, Quota};
 use abi::error::Error;
 use boot::arch::Table;
+use cpu::plant::{Plant, planted};
 
 const EL0: u64 = 1 << 6;
 const NOT_GLOBAL: u64 = 1 << 11;
@@ -287,6 +288,9 @@ pub(super) fn publish() {
 /// Has all CPUs forget `pages` pages from `va` on, and the tables on the way to them, and waits until
 /// they have (DDI 0487, D8.17).
 fn forget(va: u64, pages: u64, asid: &Asid) {
+    if planted(Plant::UnmapNotFlushed) {
+        return publish();
+    }
     if pages > FLUSHED_ONE_BY_ONE {
         return asid.flush();
     }

@@ -5,7 +5,13 @@
 
 use super::{Failure, Task};
 use crate::irq::{self, Sgi, To};
+use crate::mm::space::{self, Space};
+use crate::object::Ref;
+use crate::object::memory::Memory;
+use crate::object::quota::Quota;
 use crate::thread::{self, Spec};
+use abi::handle::Rights;
+use abi::memory::{MemoryKind, PAGE};
 use alloc::string::String;
 use boot::args::Params;
 use core::hint::black_box;
@@ -23,6 +29,8 @@ const WAYS: &[(&str, fn())] = &[
     ("write-text", write_text),
     ("execute-data", execute_data),
     ("brk", brk),
+    ("read-user", read_user),
+    ("execute-user", execute_user),
     ("lock-in-nmi", lock_in_nmi),
     ("switch-masked", switch_masked),
     ("wait-with-a-guard", wait_with_a_guard),
@@ -101,6 +109,46 @@ fn execute_data() {
 fn brk() {
     // SAFETY: none: nobody handles it.
     unsafe { core::arch::asm!("brk #1") };
+}
+
+/// A process's memory must not be reached by an ordinary load (where the CPU has PAN).
+fn read_user() {
+    in_a_process(Rights::READ, |address| {
+        // SAFETY: none: this is the crash.
+        unsafe { black_box(black_box(address as *const u64).read_volatile()) };
+    });
+}
+
+/// A process's code must not run with the kernel's rights.
+fn execute_user() {
+    in_a_process(Rights::READ.with(Rights::EXECUTE), |address| {
+        // SAFETY: none: this is the crash.
+        let function: extern "C" fn() = unsafe { core::mem::transmute(black_box(address)) };
+        function();
+    });
+}
+
+/// Does `crash` with an address space installed that has a `ret` at the address it is given.
+fn in_a_process(rights: Rights, crash: fn(u64)) {
+    const AT: u64 = 0x4000_0000;
+    const RETURN: u32 = 0xd65f_03c0;
+    let mapped = || -> Result<Space, Failure> {
+        let quota = Ref::try_new(Quota::new(1 << 20))?;
+        let space = Space::new(&quota)?;
+        let memory = Memory::create(MemoryKind::Normal, PAGE, &quota)?;
+        memory.write(0, &RETURN.to_ne_bytes())?;
+        space.map(memory, 0, PAGE, AT, rights)?;
+        Ok(space)
+    };
+    if let Ok(space) = mapped() {
+        let guard = PreemptGuard::new();
+        // SAFETY: the space lives until the empty table is installed.
+        unsafe { space::install(space.ttbr()) };
+        crash(AT);
+        // SAFETY: it stays.
+        unsafe { space::install(space::reserved_ttbr()) };
+        drop(guard);
+    }
 }
 
 /// An ordinary lock must be refused in an NMI handler, not deadlock when luck runs out.

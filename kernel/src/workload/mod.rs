@@ -12,6 +12,7 @@ mod masked;
 mod preempt;
 mod rain;
 mod random;
+mod space;
 mod storm;
 mod support;
 mod withdrawn;
@@ -60,6 +61,7 @@ const WORKLOADS: &[(&str, Workload)] = &[
     ("withdrawn", withdrawn::run),
     ("idle", idle::run),
     ("ipi", ipi::run),
+    ("space", space::run),
     ("bench", bench::run),
 ];
 
