@@ -6,9 +6,8 @@
 use super::{Failure, Task};
 use crate::irq::{self, Sgi, To};
 use crate::mm::space::{self, Space};
-use crate::object::Ref;
-use crate::object::memory::Memory;
 use crate::object::quota::Quota;
+use crate::object::{Memory, Ref};
 use crate::thread::{self, Spec};
 use abi::handle::Rights;
 use abi::memory::{MemoryKind, PAGE};

@@ -7,9 +7,8 @@
 use super::{AT, READ, inside, numbered, quota, word};
 use crate::mm::space::Space;
 use crate::mm::user;
-use crate::object::Ref;
-use crate::object::memory::Memory;
 use crate::object::quota::Quota;
+use crate::object::{Memory, Ref};
 use crate::smp;
 use crate::workload::Failure;
 use crate::workload::random::Random;
@@ -133,7 +132,12 @@ fn at_random(stage: &Stage, cpu: u64) {
         let pages = random.within(1..MOST_PAGES.min(SLOTS as u64 - start) + 1);
         let range = start as usize..(start + pages) as usize;
         let (address, bytes) = (base + start * PAGE, pages * PAGE);
-        if random.below(2) == 0 {
+        // Mostly what can be done, and sometimes what cannot.
+        let wants_map = match random.below(4) {
+            0 => random.below(2) == 0,
+            _ => shows[start as usize].is_none(),
+        };
+        if wants_map {
             let first = random.below(SLOTS as u64 - pages + 1);
             let free = shows[range.clone()].iter().all(Option::is_none);
             let found = stage

@@ -3,7 +3,7 @@
 use super::{AT, READ, READ_WRITE, numbered, quota, word};
 use crate::mm::frames;
 use crate::mm::space::{MOST_REGIONS, Space};
-use crate::object::memory::Memory;
+use crate::object::Memory;
 use crate::workload::Failure;
 use crate::workload::support::ensure;
 use abi::error::Error;

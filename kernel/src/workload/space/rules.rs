@@ -3,9 +3,8 @@
 use super::{AT, READ, READ_EXECUTE, READ_WRITE, inside, kernel_load, numbered, quota, word};
 use crate::mm::space::Space;
 use crate::mm::{phys_to_virt, user, virt_to_phys};
-use crate::object::Ref;
-use crate::object::memory::Memory;
 use crate::object::quota::Quota;
+use crate::object::{Memory, Ref};
 use crate::workload::Failure;
 use crate::workload::support::ensure;
 use abi::error::Error;
