@@ -9,8 +9,8 @@
 
 use aarch64_cpu::asm::barrier;
 use aarch64_cpu::registers::{
-    CNTKCTL_EL1, ID_AA64DFR0_EL1, ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ReadWriteable, Readable,
-    SCTLR_EL1, TCR_EL1, TTBR0_EL1, Writeable,
+    CNTKCTL_EL1, ID_AA64DFR0_EL1, ID_AA64MMFR0_EL1, ID_AA64MMFR1_EL1, ID_AA64MMFR2_EL1,
+    ReadWriteable, Readable, SCTLR_EL1, TCR_EL1, TTBR0_EL1, Writeable,
 };
 use core::arch::asm;
 
@@ -29,6 +29,10 @@ const WXN: u64 = 1 << 19;
 const SPAN: u64 = 1 << 23;
 /// EL0 does not get at registers of the implementation, if there is such a switch (FEAT_TIDCP1).
 const TIDCP: u64 = 1 << 63;
+
+/// `TCR_EL1`: what EL0 tries in the upper half faults without a look at the tables, so that how long it
+/// takes tells nothing about them (FEAT_E0PD).
+const E0PD1: u64 = 1 << 56;
 
 /// `MDSCR_EL1`: the debugger's channel is not EL0's.
 const TDCC: u64 = 1 << 12;
@@ -56,6 +60,9 @@ pub unsafe fn settle(ttbr0: u64) {
     TTBR0_EL1.set(ttbr0);
     if asid_bits() == 8 {
         TCR_EL1.modify(TCR_EL1::AS::ASID8Bits);
+    }
+    if ID_AA64MMFR2_EL1.read(ID_AA64MMFR2_EL1::E0PD) != 0 {
+        TCR_EL1.set(TCR_EL1.get() | E0PD1);
     }
     let mut sctlr = SCTLR_EL1.get() | SA0 | DZE | UCT | NO_TRAP_OF_WFI | NO_TRAP_OF_WFE | WXN;
     if has_pan() {

@@ -134,8 +134,7 @@ impl Space {
         if access == Access::Execute {
             make_executable(&memory, offset, bytes);
         }
-        let filled = self.fill(&place, &memory, offset, access);
-        match filled {
+        match self.fill(&place, &memory, offset, access) {
             Ok(()) => {
                 let mut state = self.state.lock();
                 let index = state.first_from(place.start);
@@ -143,7 +142,6 @@ impl Space {
                 Ok(place.start)
             }
             Err(error) => {
-                self.empty(&place);
                 self.release(&place);
                 Err(error)
             }
@@ -219,7 +217,7 @@ impl Space {
         Ok(start..start + bytes)
     }
 
-    /// Maps the pages of a region in passage.
+    /// Maps the pages of a region in passage; all of them or none.
     fn fill(
         &self,
         place: &Range<u64>,

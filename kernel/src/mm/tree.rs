@@ -29,7 +29,7 @@ const SHIFTS: [u32; 3] = [30, 21, 12];
 const LEVELS: usize = SHIFTS.len();
 
 /// How many pages are unmapped at once.
-pub(super) const BATCH: u64 = 256;
+pub(super) const BATCH: u64 = 128;
 /// So many pages lie in two tables at most, and those in two others.
 const TABLES_OF_A_BATCH: usize = 4;
 /// More pages than this are flushed with all of their space.
