@@ -13,8 +13,8 @@
 
 use super::rain::Rain;
 use super::support::{
-    HIGH, LOW, ThreadSlot, ensure, expect_context, expect_eq, here, nothing_lost, on_each_cpu,
-    ordinary_path, preemptions, spawn_on, total, unleaked_bytes,
+    HIGH, LOW, ThreadSlot, ensure, expect_context, expect_eq, here, left_since, nothing_lost,
+    on_each_cpu, ordinary_path, preemptions, spawn_on, total, unleaked_bytes,
 };
 use super::{Failure, Task};
 use crate::fault::{self, SERVED};
@@ -134,7 +134,7 @@ pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failu
     let free_bytes = unleaked_bytes();
     on_each_cpu("faulter", LOW, fault_in_turns)?;
     let since = before.since();
-    let left = free_bytes.abs_diff(unleaked_bytes());
+    let left = left_since(free_bytes);
     fault::observe(None);
     let drops = rain.as_ref().map_or(0, Rain::drops);
     drop(rain);

@@ -18,8 +18,8 @@
 mod wakes;
 
 use super::support::{
-    HIGH, LOW, ensure, expect_context, expect_eq, here, join_all, nothing_lost, on_each_cpu,
-    ordinary_path, spawn_on, unleaked_bytes,
+    HIGH, LOW, ensure, expect_context, expect_eq, here, join_all, left_since, nothing_lost,
+    on_each_cpu, ordinary_path, spawn_on, unleaked_bytes,
 };
 use super::{Failure, Task};
 use crate::smp::{self, QUANTUM};
@@ -303,11 +303,10 @@ fn come_and_go(generations: u64) -> Result<(), Failure> {
     for _ in 0..generations {
         batch()?;
     }
-    let after = unleaked_bytes();
+    let left = left_since(before);
     ensure!(
-        before == after,
-        "{generations} generations of threads left {} bytes behind",
-        before.abs_diff(after)
+        left == 0,
+        "{generations} generations of threads left {left} bytes behind"
     );
     let due = (generations + 1) * BATCH as u64;
     let lived = u64::from(LIVED.load(Relaxed));

@@ -20,7 +20,7 @@ mod costs;
 mod rules;
 
 use super::rain::Rain;
-use super::support::{ensure, nothing_lost, unleaked_bytes};
+use super::support::{ensure, left_since, nothing_lost, unleaked_bytes};
 use super::{Failure, Task};
 use crate::mm::space::{self, Space};
 use crate::mm::user;
@@ -65,7 +65,7 @@ pub(super) fn run(task: &Task, mut params: Params<'static>) -> Result<String, Fa
     let asids = asids::check()?;
     costs::check()?;
     let maps = churn::run(task.seed, rounds)?;
-    let left = free_bytes.abs_diff(unleaked_bytes());
+    let left = left_since(free_bytes);
     let drops = rain.as_ref().map_or(0, Rain::drops);
     drop(rain);
     nothing_lost()?;

@@ -6,16 +6,18 @@
 //! judges at the end and says in one sentence.
 
 use super::Failure;
-use crate::irq;
 use crate::mm::{frames, heap, stacks};
+use crate::object::reclaim;
 use crate::smp::{self, Cpu};
 use crate::thread::{self, JoinHandle, SpawnError, Spec, Thread};
+use crate::{clock, irq};
 use abi::path::Path;
 use alloc::vec::Vec;
 use core::sync::atomic::{
     AtomicPtr,
     Ordering::{Acquire, Release},
 };
+use core::time::Duration;
 use cpu::counters::Counter;
 use cpu::hw::switch::masks;
 use cpu::mask::Context;
@@ -45,6 +47,9 @@ macro_rules! expect_eq {
     };
 }
 pub(in crate::workload) use expect_eq;
+
+/// How long a thread may take to go after it has said that it ended.
+const GONE: Duration = Duration::from_millis(200);
 
 /// The level of threads that a workload's busy work is done at.
 pub(in crate::workload) const LOW: Level = level(4);
@@ -81,12 +86,25 @@ pub(in crate::workload) fn ordinary_path() -> Path {
 }
 
 /// Bytes of RAM that are free, in the heap as well, or kept as stacks for the next thread: what a leak
-/// makes less.
+/// makes less. What waits for its last readers is freed first. In a thread, in `Process`.
 pub(in crate::workload) fn unleaked_bytes() -> u64 {
+    reclaim::catch_up();
     let stacks = stacks::area();
     // Half of the area is guards.
     let stack_bytes = (stacks.end - stacks.start) / 2;
     frames::usage().0 + stack_bytes + heap::grown_bytes() - heap::used_bytes()
+}
+
+/// How many bytes more or less are free than `before`, when the threads that were joined are all gone.
+pub(in crate::workload) fn left_since(before: u64) -> u64 {
+    let deadline = clock::now() + clock::ticks(GONE);
+    loop {
+        let left = before.abs_diff(unleaked_bytes());
+        if left == 0 || clock::now() > deadline {
+            return left;
+        }
+        thread::sleep(GONE / 100);
+    }
 }
 
 /// The state in which a machine must be after any workload: nothing lost, nothing unexpected.
