@@ -32,6 +32,10 @@ pub fn checks() -> Vec<Check> {
             run: |lab| no_fp(&kernel(lab)?),
         },
         Check {
+            name: "binary/fp-switch-moves-every-register",
+            run: |lab| fp_moves_all(&kernel(lab)?),
+        },
+        Check {
             name: "binary/nothing-unmasks-before-eret",
             run: |lab| returns(&kernel(lab)?),
         },
@@ -148,16 +152,27 @@ impl Program {
     /// The words of the function `name`, up to and including its first `ret`.
     fn function(&self, name: &str) -> Result<Vec<u32>> {
         let (section, start) = self.place(name)?;
+        self.function_at(section, start)
+            .with_context(|| name.to_owned())
+    }
+
+    /// The same of the function there.
+    fn function_at(&self, section: usize, start: u64) -> Result<Vec<u32>> {
+        self.until(section, start, RET)
+    }
+
+    /// The words from there up to and including the first `end`.
+    fn until(&self, section: usize, start: u64, end: u32) -> Result<Vec<u32>> {
         for (_, first, words) in self.code.iter().filter(|(index, ..)| *index == section) {
-            let end = first + 4 * words.len() as u64;
-            if (*first..end).contains(&start) {
+            let after = first + 4 * words.len() as u64;
+            if (*first..after).contains(&start) {
                 let words = &words[((start - first) / 4) as usize..];
-                let ret = words.iter().position(|word| *word == RET);
-                let ret = ret.with_context(|| format!("{name} does not return"))?;
-                return Ok(words[..=ret].to_vec());
+                let last = words.iter().position(|word| *word == end);
+                let last = last.context("there is no return")?;
+                return Ok(words[..=last].to_vec());
             }
         }
-        bail!("{name} has no code")
+        bail!("there is no code")
     }
 }
 
@@ -196,6 +211,7 @@ fn is_msr(word: u32, register: u32) -> bool {
 }
 
 const MSR_ELR_EL1: u32 = 0xd518_4020;
+const MSR_ELR_EL2: u32 = 0xd51c_4020;
 const MSR_SPSR_EL1: u32 = 0xd518_4000;
 const MSR_DAIF: u32 = 0xd51b_4220;
 const MSR_TPIDRRO_EL0: u32 = 0xd51b_d060;
@@ -215,52 +231,127 @@ fn is_sub_sp(word: u32) -> bool {
     word & 0xff80_03ff == 0xd100_03ff
 }
 
-/// No instruction of the kernel touches an FP/SIMD register.
+/// No instruction of the kernel touches an FP/SIMD register, but for the two functions that move
+/// those of programs.
 fn no_fp(program: &Program) -> Result<()> {
+    let mut moves = Vec::new();
+    for (name, section, address) in &program.symbols {
+        if FP_MOVES.iter().any(|part| name.contains(part)) {
+            let bytes = 4 * program.function_at(*section, *address)?.len() as u64;
+            moves.push(*address..address + bytes);
+        }
+    }
     for (address, word) in program.instructions() {
         ensure!(
-            !is_fp(word),
+            !is_fp(word) || moves.iter().any(|range| range.contains(&address)),
             "{address:#x}: {word:#010x} touches an FP/SIMD register"
         );
     }
     Ok(())
 }
 
-/// Between the write of ELR and `eret` there is nothing but loads of registers, the write of SPSR and
-/// the release of the frame.
-fn returns(program: &Program) -> Result<()> {
-    let mut checked = 0;
-    for (_, _, words) in &program.code {
-        for (end, _) in words.iter().enumerate().filter(|(_, word)| **word == ERET) {
-            let start = words[..end]
-                .iter()
-                .rposition(|word| is_msr(*word, MSR_ELR_EL1));
-            // A return to EL1 from EL2, at boot, writes ELR_EL2.
-            let Some(start) = start else { continue };
-            for word in &words[start + 1..end] {
-                ensure!(
-                    is_load(*word) || is_msr(*word, MSR_SPSR_EL1) || is_add_sp(*word),
-                    "{word:#010x} stands between the write of ELR_EL1 and eret"
-                );
+/// Parts of the names of the functions that move programs' FP/SIMD registers (`cpu::hw::fp`).
+const FP_MOVES: [&str; 2] = ["petrel_fp_save", "petrel_fp_restore"];
+
+/// Each of them moves all 32 registers.
+fn fp_moves_all(program: &Program) -> Result<()> {
+    for part in FP_MOVES {
+        let (_, section, address) = program
+            .symbols
+            .iter()
+            .find(|(name, ..)| name.contains(part))
+            .with_context(|| format!("there is no {part}"))?;
+        let mut moved = 0_u32;
+        for word in program.function_at(*section, *address)? {
+            // ldp or stp of two q registers.
+            if word & 0xff80_0000 == 0xad00_0000 {
+                moved |= 1 << (word & 0x1f) | 1 << (word >> 10 & 0x1f);
             }
-            checked += 1;
         }
+        ensure!(
+            moved == u32::MAX,
+            "{part} leaves registers out: {moved:#010x}"
+        );
     }
-    ensure!(checked == 2, "{checked} returns from vectors, expected 2");
     Ok(())
 }
 
-/// Each slot of each vector table tests SP before it stores through it.
+/// The ways back: between the write of ELR and `eret` there is nothing but loads of registers, the
+/// write of SPSR and the release of the frame. The one of quick system calls writes neither.
+fn returns(program: &Program) -> Result<()> {
+    let mut checked = Vec::new();
+    for mechanism in ["pmr", "daif"] {
+        for way in ["return", "user_return", "quick_return"] {
+            let name = format!("petrel_{way}_{mechanism}");
+            let (section, start) = program.place(&name)?;
+            let words = program.until(section, start, ERET)?;
+            check_return(&words, way != "quick_return").with_context(|| name.clone())?;
+            let clears = words.contains(&(MSR_TPIDRRO_EL0 | 31));
+            ensure!(
+                clears == (way == "user_return"),
+                "{name}: what goes to EL0 clears the scratch register, and nothing else does"
+            );
+            checked.push(start + 4 * (words.len() as u64 - 1));
+        }
+    }
+    let mut leaves_el2 = false;
+    for (address, word) in program.instructions() {
+        leaves_el2 |= is_msr(word, MSR_ELR_EL2);
+        if word == ERET {
+            // At boot there is one from EL2 to EL1.
+            ensure!(
+                checked.contains(&address) || std::mem::take(&mut leaves_el2),
+                "{address:#x}: an eret that is none of the ways back"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A way back, up to its `eret`; `written`: whether ELR and SPSR are written on it.
+fn check_return(words: &[u32], written: bool) -> Result<()> {
+    let (eret, words) = words.split_last().context("there is no eret")?;
+    ensure!(*eret == ERET, "it does not end in eret");
+    let elr = words.iter().position(|word| is_msr(*word, MSR_ELR_EL1));
+    ensure!(elr.is_some() == written, "ELR_EL1 is written or not");
+    let tail = elr.map_or(words, |elr| &words[elr + 1..]);
+    for word in tail {
+        ensure!(
+            is_load(*word) || (written && is_msr(*word, MSR_SPSR_EL1)) || is_add_sp(*word),
+            "{word:#010x} stands between the write of ELR_EL1 and eret"
+        );
+    }
+    Ok(())
+}
+
+/// Each slot of each vector table tests SP before it stores through it; but for those from EL0, which
+/// find the top of a stack and use no scratch register.
 fn vectors(program: &Program) -> Result<()> {
     for table in ["petrel_vectors_pmr", "petrel_vectors_daif"] {
         let (_, start) = program.place(table)?;
         ensure!(start.is_multiple_of(2048), "{table} is not aligned");
         for slot in 0..16 {
             let at = start + 128 * slot;
-            check_slot(&program.words(at..at + 128))
-                .with_context(|| format!("slot {slot} of {table}"))?;
+            let words = program.words(at..at + 128);
+            let check = match slot {
+                8..12 => check_user_slot,
+                _ => check_slot,
+            };
+            check(&words).with_context(|| format!("slot {slot} of {table}"))?;
         }
     }
+    Ok(())
+}
+
+fn check_user_slot(words: &[u32]) -> Result<()> {
+    ensure!(
+        words.first().is_some_and(|word| is_sub_sp(*word)) && is_store(words[1]),
+        "the slot begins with something else than a frame"
+    );
+    ensure!(
+        !words.iter().any(|word| is_msr(*word, MSR_TPIDRRO_EL0)),
+        "a slot from EL0 uses the scratch register, which its return need not clear"
+    );
     Ok(())
 }
 
@@ -404,17 +495,24 @@ mod tests {
             0x9104_c3ff,
             ERET,
         ];
-        assert!(returns(&program(&[good, good].concat())).is_ok());
+        assert!(check_return(&good, true).is_ok());
+        assert!(check_return(&good, false).is_err());
         for bad in [
             0xd503_4fff, // msr daifclr, #15
             0xd518_4602, // msr icc_pmr_el1, x2
             0x9400_0000, // bl
         ] {
-            let mut words = [good, good].concat();
+            let mut words = good;
             words[2] = bad;
-            assert!(returns(&program(&words)).is_err(), "{bad:#x}");
+            assert!(check_return(&words, true).is_err(), "{bad:#x}");
+            assert!(check_return(&[bad, ERET], false).is_err(), "{bad:#x}");
         }
-        assert!(returns(&program(&good)).is_err(), "one return is missing");
+        assert!(check_return(&good[2..], false).is_ok());
+        assert!(check_return(&good[..4], true).is_err(), "no eret");
+        assert!(
+            returns(&program(&good)).is_err(),
+            "the ways back are missing"
+        );
     }
 
     #[test]

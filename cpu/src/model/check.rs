@@ -14,6 +14,7 @@ use crate::mask::{Context, MaskState, Mechanism, daif};
 use crate::priority::{PMR_OFF, PMR_ON};
 use crate::thread::NMI_ONE;
 use std::fmt;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What masks let in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,6 +77,10 @@ pub(super) fn masks(model: &Model) {
 /// The nest, at each step: whoever is not a thread's own code is counted before it does anything that
 /// others see, and for as long as that is so.
 pub(super) fn nest(model: &Model) {
+    if model.at_el0.get() {
+        at_el0(model);
+        return;
+    }
     let Some(level) = model.innermost() else {
         return;
     };
@@ -84,7 +89,7 @@ pub(super) fn nest(model: &Model) {
         return;
     }
     model.change_innermost(|level| level.been_inside = true);
-    if level.source.is_nmi_like() {
+    if level.is_nmi_like() {
         assert!(
             thread.preempt.peek().0 >= level.count + NMI_ONE,
             "the path of the {} is pushed while its preempt count is not",
@@ -171,6 +176,44 @@ pub(super) fn nothing_forgotten(model: &Model, level: &Level) {
     }
 }
 
+/// While a program runs: everything open, nothing of the kernel's left over, the CPU quiescent, and
+/// nothing wanted that no pending interrupt will see to.
+pub(super) fn at_el0(model: &Model) {
+    let hardware = model.hardware();
+    let open = Context::Process.state(model.mechanism());
+    let masks = hardware.masks();
+    assert!(masks == open, "a program runs with {masks}");
+    assert!(
+        hardware.gic.is_idle(),
+        "a program runs with an interrupt not dropped and deactivated"
+    );
+    assert!(model.stacks.get() == Stacks::THREAD && model.nested() == 0);
+    let thread = model.thread();
+    let count = thread.preempt.peek().0;
+    assert!(count == 0, "a program runs with preempt count {count:#x}");
+    let path = thread.path.peek();
+    assert!(path == 0, "a program runs inside the paths {path:#x}");
+    assert!(
+        model.cpu().watching.peek() == 0,
+        "a program runs on a CPU that is not quiescent"
+    );
+    let forgotten = needs_resched(model) || thread.work.load(Relaxed) != 0;
+    assert!(
+        !forgotten || self_sgi_pending(model),
+        "a program runs although something is wanted of its thread"
+    );
+}
+
+/// After a system call that was quick: nothing has changed since the vector.
+pub(super) fn as_in_entry(model: &Model, interrupted: MaskState) {
+    let masks = model.hardware().masks();
+    let expected = MaskState::new(daif::ALL, interrupted.pmr());
+    assert!(
+        masks == expected,
+        "a quick system call leaves with {masks}, not {expected}"
+    );
+}
+
 fn needs_resched(model: &Model) -> bool {
     model.thread().preempt.peek().1
 }
@@ -204,11 +247,7 @@ pub(super) fn legal_switch(model: &Model) {
             level.source,
             level.interrupted
         );
-        assert!(
-            !level.source.is_nmi_like(),
-            "switch inside a {}",
-            level.source
-        );
+        assert!(!level.is_nmi_like(), "switch inside a {}", level.source);
     }
 }
 

@@ -5,6 +5,7 @@
 //! come back as it was.
 
 use super::check;
+use super::el0::{self, El0Vectors, RESULT, Way};
 use super::gic::{Gic, Line};
 use super::plan::Chosen;
 use super::source::Source;
@@ -12,7 +13,7 @@ use super::state::{Level, MODEL, Model, NEST, Stacks};
 use super::tally::{Site, site};
 use super::verbs::Point;
 use crate::machine::Group;
-use crate::mask::{Context, MaskState, daif};
+use crate::mask::{Context, MaskState, Mechanism, daif};
 use crate::thread::Core;
 use std::panic::Location;
 
@@ -34,6 +35,9 @@ pub struct Saved {
 /// Condition flags and mode of the interrupted code, as in SPSR_EL1: N and C set, EL1h.
 const PSTATE: u64 = 0xa << 28 | 0b0101;
 
+/// The mode in an SPSR; 0 is EL0t.
+const MODE: u64 = 0b1_1111;
+
 /// How far behind the faulting instruction its fix-up is.
 const FIXUP: u64 = 0x1000;
 
@@ -49,6 +53,21 @@ impl Saved {
             pmr: u64::from(masks.pmr()),
         }
     }
+
+    /// Of a program: EL0t, as long as no more than that is known.
+    pub(super) fn of_el0(seed: u64) -> Self {
+        let open = Context::Process.state(Mechanism::Pmr);
+        let mut saved = Self::new(open, seed);
+        saved.spsr &= !MODE;
+        saved
+    }
+
+    /// With what a system call gives.
+    pub(super) fn with_result(&self) -> Self {
+        let mut saved = self.clone();
+        saved.x[0] = RESULT;
+        saved
+    }
 }
 
 /// The entry code under test: what the vectors call, in state `Entry`, to come back in `Critical`.
@@ -62,6 +81,8 @@ pub struct Vectors {
     pub fiq: fn(&mut Saved),
     /// SError.
     pub serror: fn(&mut Saved),
+    /// All of them where a program was interrupted.
+    pub el0: El0Vectors,
 }
 
 /// All that an exception must leave as it found it.
@@ -127,7 +148,7 @@ pub(super) fn interrupts(model: &Model, point: Point, at: &'static Location<'sta
     loop {
         let hardware = model.hardware();
         let faults = matches!(point, Point::Touch | Point::FixedTouch);
-        if hardware.daif == daif::ALL && !faults {
+        if hardware.daif == daif::ALL && !faults && !model.setup().sources.has(Source::Kick) {
             return;
         }
         // What is signalled is taken: real hardware has no choice, and the explorer had one when it
@@ -144,6 +165,11 @@ pub(super) fn interrupts(model: &Model, point: Point, at: &'static Location<'sta
         let Some(source) = chosen(model, point, site(at)) else {
             return;
         };
+        if source == Source::Kick {
+            model.count(|tally| tally.taken[source as usize] += 1);
+            el0::kick(model, model.thread());
+            continue;
+        }
         if let Some(line) = source.line() {
             model.change(|hardware| hardware.gic.pend(line));
         }
@@ -180,7 +206,11 @@ fn is_possible(model: &Model, source: Source, point: Point) -> bool {
         Source::Fault => matches!(point, Point::Touch),
         Source::FixedFault => matches!(point, Point::FixedTouch),
         // Comes only when it was raised.
-        Source::SelfSgi => false,
+        Source::SelfSgi | Source::SystemCall => false,
+        Source::Kick => {
+            let is_program = model.in_program.get() && model.running.get() == 0;
+            is_program && hardware.gic.is_quiet(Line::SelfSgi)
+        }
         Source::Tick | Source::NmiA | Source::NmiB => source.line().is_some_and(|line| {
             hardware.is_open(hardware.gic.group(line))
                 && hardware.gic.is_quiet(line)
@@ -195,42 +225,83 @@ pub(super) fn take(model: &Model, source: Source) {
     count_windows(model, source);
     model.count(|tally| tally.taken[source as usize] += 1);
     model.tell(|| format!("{source} is taken"));
+    let from_el0 = model.at_el0.replace(false);
+    if from_el0 {
+        model.count(|tally| tally.taken_from_el0[source as usize] += 1);
+    }
     model.levels.borrow_mut().push(Level {
         source,
         interrupted: before.masks,
         path: before.path,
         count: before.count,
         been_inside: false,
+        from_el0,
         answer: None,
     });
     model.own.set(None);
     model.change(|hardware| hardware.daif = daif::ALL);
 
-    let given = Saved::new(before.masks, model.steps.get());
+    let given = given(model, source, &before, from_el0);
     if source.line().is_none() {
-        model.syndrome.set((source.esr(), given.elr));
+        model.syndrome.set((source.esr(from_el0), given.elr));
     }
     let mut saved = given.clone();
-    let vectors = model.setup().vectors;
-    match source.line().map(|line| before.gic.group(line)) {
-        Some(Group::One) => (vectors.irq)(&mut saved),
-        Some(Group::Zero) => (vectors.fiq)(&mut saved),
-        None if source == Source::SError => (vectors.serror)(&mut saved),
-        None => (vectors.sync)(&mut saved),
-    }
+    let group = source.line().map(|line| before.gic.group(line));
+    let way = if from_el0 {
+        el0::vector(model, source, group, &mut saved)
+    } else {
+        vector(model, source, group, &mut saved);
+        Way::Usual
+    };
 
-    check::leaves_critical(model, source);
-    // A': PMR from the frame; then eret.
-    model.change(|hardware| hardware.pmr = saved.pmr as u8);
+    match way {
+        Way::Quick => check::as_in_entry(model, before.masks),
+        Way::Usual => {
+            check::leaves_critical(model, source);
+            // A': PMR from the frame; then eret.
+            model.change(|hardware| hardware.pmr = saved.pmr as u8);
+        }
+    }
     model.change(|hardware| hardware.daif = saved.spsr as u32 & daif::ALL);
     let level = model.levels.borrow_mut().pop();
     model.own.set(before.own);
+    model.at_el0.set(from_el0);
     model.tell(|| format!("eret from the {source}"));
 
     before.compare(&Snapshot::new(model), source);
-    check::frame(&saved, &given, expected_elr(source, &given), source);
-    if let Some(level) = level {
+    let expected = match source {
+        Source::SystemCall => given.with_result(),
+        _ => given.clone(),
+    };
+    check::frame(&saved, &expected, expected_elr(source, &given), source);
+    if from_el0 {
+        check::at_el0(model);
+    } else if let Some(level) = level {
         check::nothing_forgotten(model, &level);
+    }
+}
+
+/// What the vector's assembly finds in the registers.
+fn given(model: &Model, source: Source, before: &Snapshot, from_el0: bool) -> Saved {
+    let seed = model.steps.get();
+    if !from_el0 {
+        return Saved::new(before.masks, seed);
+    }
+    let mut given = Saved::of_el0(seed);
+    if source == Source::SystemCall {
+        given.x[8] = model.call.get();
+    }
+    given
+}
+
+/// Runs the vector for `source`.
+fn vector(model: &Model, source: Source, group: Option<Group>, saved: &mut Saved) {
+    let vectors = model.setup().vectors;
+    match group {
+        Some(Group::One) => (vectors.irq)(saved),
+        Some(Group::Zero) => (vectors.fiq)(saved),
+        None if source == Source::SError => (vectors.serror)(saved),
+        None => (vectors.sync)(saved),
     }
 }
 
@@ -257,8 +328,10 @@ fn count_windows(model: &Model, source: Source) {
             &mut tally.nmis_before_enter
         };
         match level.source {
+            Source::Fault if level.from_el0 => windows.program += 1,
             Source::Fault => windows.fault += 1,
             Source::Tick | Source::SelfSgi => windows.ordinary += 1,
+            Source::SystemCall => windows.program += 1,
             _ => {}
         }
     });

@@ -152,7 +152,7 @@ fn message(payload: &(dyn Any + Send)) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Saved, Source, Sources, Vectors, View, perhaps, raise, touch};
+    use super::super::{El0Vectors, Saved, Source, Sources, Vectors, View, perhaps, raise, touch};
     use super::*;
     use crate::machine::Group;
     use crate::mask::Mechanism;
@@ -183,6 +183,7 @@ mod tests {
                 irq: nothing,
                 fiq: nothing,
                 serror: nothing,
+                el0: El0Vectors::NONE,
             },
         }
     }

@@ -15,6 +15,7 @@
 //! | `verbs` | [`Machine`](crate::machine::Machine) on it, once per mechanism; the step |
 //! | `exception` | hardware entry and `eret`, and what they compare |
 //! | `check` | what must hold at every step |
+//! | `el0` | programs, system calls, threads that give up their Rust frames |
 //! | `code` | what kernel code does: touch memory, hold interrupts, wait, switch |
 //! | `plan`, `explore` | the walk over all executions |
 //! | `tally` | what was tried |
@@ -27,6 +28,7 @@
 
 mod check;
 mod code;
+mod el0;
 mod exception;
 mod explore;
 mod gic;
@@ -41,6 +43,7 @@ pub use code::{
     off_thread_stack, perhaps, pin, raise, raise_self_sgi, switch, to_idle, touch,
     touch_with_fix_up, wfi,
 };
+pub use el0::{El0Vectors, RESULT, run_program, switch_away, system_call};
 pub use exception::{Saved, Vectors, fix_up};
 pub use explore::{Violation, explore};
 pub use gic::{Gic, Line, SPURIOUS, View};

@@ -24,11 +24,16 @@ pub enum Source {
     Fault,
     /// A fault of an instruction that has a fix-up.
     FixedFault,
+    /// A system call of a program. Never the explorer's choice.
+    SystemCall,
+    /// Not an exception: another CPU wants something of the program's thread, and sends its CPU the
+    /// SGI that [`Source::SelfSgi`] is. At any step, whatever is masked.
+    Kick,
 }
 
 impl Source {
     /// How many kinds there are.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 10;
 
     /// All kinds.
     pub const ALL: [Self; Self::COUNT] = [
@@ -40,6 +45,8 @@ impl Source {
         Self::Debug,
         Self::Fault,
         Self::FixedFault,
+        Self::SystemCall,
+        Self::Kick,
     ];
 
     /// The interrupt that it is, if it is one.
@@ -74,12 +81,13 @@ impl Source {
     }
 
     /// `ESR_EL1` for it (DDI 0487, D24.2.36): a class that fits, nothing else.
-    pub(super) const fn esr(self) -> u64 {
+    pub(super) const fn esr(self, from_el0: bool) -> u64 {
         let class = match self {
             Self::SError => 0x2f,
-            Self::Debug => 0x31,
-            // Data abort without a change of exception level.
-            _ => 0x25,
+            Self::SystemCall => 0x15,
+            Self::Debug => 0x31 - from_el0 as u64,
+            // Data abort.
+            _ => 0x25 - from_el0 as u64,
         };
         class << 26
     }
@@ -96,13 +104,15 @@ impl fmt::Display for Source {
             Self::Debug => "breakpoint",
             Self::Fault => "fault",
             Self::FixedFault => "fault with fix-up",
+            Self::SystemCall => "system call",
+            Self::Kick => "kick",
         })
     }
 }
 
 /// A set of kinds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sources(u8);
+pub struct Sources(u16);
 
 impl Sources {
     /// Those kinds.
@@ -131,6 +141,12 @@ impl Sources {
         Source::ALL
             .into_iter()
             .filter(move |source| self.has(*source))
+    }
+
+    /// Those in the set, and `source`.
+    pub const fn with(mut self, source: Source) -> Self {
+        self.add(source);
+        self
     }
 
     /// Whether all of `other` is in it, too.

@@ -12,6 +12,7 @@ use crate::percpu::PerCpu;
 use crate::priority::PMR_ON;
 use crate::thread::Core;
 use std::cell::{Cell, RefCell};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// How many CPUs a thread can come back on.
 pub(super) const CPUS: usize = 2;
@@ -70,8 +71,17 @@ pub(super) struct Level {
     pub(super) count: u32,
     /// Whether the path stack has been another since: `irqentry_enter` or `nmi_enter` ran.
     pub(super) been_inside: bool,
+    /// Whether it interrupted a program.
+    pub(super) from_el0: bool,
     /// What the acknowledge answered, if there was one.
     pub(super) answer: Option<u32>,
+}
+
+impl Level {
+    /// Whether it is handled like an NMI. A breakpoint in a program is a fault like others.
+    pub(super) fn is_nmi_like(&self) -> bool {
+        self.source.is_nmi_like() && !(self.from_el0 && self.source == Source::Debug)
+    }
 }
 
 /// Where SP is, and which of the CPU's own stacks are in use.
@@ -118,6 +128,12 @@ pub(super) struct Model {
     pub(super) running: Cell<usize>,
     /// Whether thread 0 may come back on another CPU.
     pub(super) pinned: Cell<bool>,
+    /// Whether thread 0 is a program's.
+    pub(super) in_program: Cell<bool>,
+    /// Whether that program runs now.
+    pub(super) at_el0: Cell<bool>,
+    /// The number of the system call it makes.
+    pub(super) call: Cell<u64>,
     pub(super) syndrome: Cell<(u64, u64)>,
     pub(super) levels: RefCell<Vec<Level>>,
     /// Levels of threads that do not run.
@@ -150,6 +166,9 @@ impl Model {
             threads: core::array::from_fn(|id| &*Box::leak(Box::new(Core::new(id as u32)))),
             running: Cell::new(0),
             pinned: Cell::new(false),
+            in_program: Cell::new(false),
+            at_el0: Cell::new(false),
+            call: Cell::new(0),
             syndrome: Cell::new((0, 0)),
             levels: RefCell::new(Vec::new()),
             levels_away: Cell::new(0),
@@ -195,10 +214,14 @@ impl Model {
             preempt.sub::<NoSteps>(preempt.count::<NoSteps>());
             preempt.clear_need_resched::<NoSteps>();
             thread.path.poke(0);
+            thread.work.store(0, Relaxed);
             thread.set_cpu(self.percpu(0));
         }
         self.running.set(0);
         self.pinned.set(false);
+        self.in_program.set(false);
+        self.at_el0.set(false);
+        self.call.set(0);
         self.syndrome.set((0, 0));
         self.levels.borrow_mut().clear();
         self.levels_away.set(0);

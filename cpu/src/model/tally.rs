@@ -21,15 +21,19 @@ pub struct Tally {
     pub steps: u64,
     /// Exceptions taken, by kind.
     pub taken: [u64; Source::COUNT],
+    /// Of those, how many interrupted a program.
+    pub taken_from_el0: [u64; Source::COUNT],
+    /// Times a thread gave up its Rust frames.
+    pub parked: u64,
     /// Acknowledges that gave a special INTID.
     pub specials: u64,
     /// Switches to another thread and back.
     pub switches: u64,
     /// Of those, how many came back on another CPU.
     pub migrations: u64,
-    /// NMIs after `inherit` and before `irqentry_enter`, in faults and ordinary interrupts.
+    /// NMIs after `inherit` and before `irqentry_enter` or `user_enter`.
     pub nmis_before_enter: Windows,
-    /// NMIs after `irqentry_exit` and before `mask_all`, in faults and ordinary interrupts.
+    /// NMIs after `irqentry_exit` or `user_exit` and before `mask_all`.
     pub nmis_after_exit: Windows,
     /// NMIs that returned to a thread with need_resched set.
     pub nmis_saw_resched: u64,
@@ -37,13 +41,29 @@ pub struct Tally {
     sites: HashMap<Site, (Sources, Sources)>,
 }
 
-/// A count for each of the two paths that a window exists on.
+/// A count for each of the paths that a window exists on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Windows {
     /// On the fault path.
     pub fault: u64,
     /// On the path of ordinary interrupts.
     pub ordinary: u64,
+    /// On the paths of system calls and of programs' faults.
+    pub program: u64,
+}
+
+impl Windows {
+    fn add(&mut self, other: Self) {
+        self.fault += other.fault;
+        self.ordinary += other.ordinary;
+        self.program += other.program;
+    }
+}
+
+impl fmt::Display for Windows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}+{}+{}", self.fault, self.ordinary, self.program)
+    }
 }
 
 impl Tally {
@@ -62,6 +82,11 @@ impl Tally {
     /// How often `source` was taken.
     pub fn taken(&self, source: Source) -> u64 {
         self.taken[source as usize]
+    }
+
+    /// How often `source` interrupted a program.
+    pub fn taken_from_el0(&self, source: Source) -> u64 {
+        self.taken_from_el0[source as usize]
     }
 
     /// At how many sites `source` came.
@@ -91,13 +116,15 @@ impl Tally {
         for (mine, theirs) in self.taken.iter_mut().zip(other.taken) {
             *mine += theirs;
         }
+        for (mine, theirs) in self.taken_from_el0.iter_mut().zip(other.taken_from_el0) {
+            *mine += theirs;
+        }
+        self.parked += other.parked;
         self.specials += other.specials;
         self.switches += other.switches;
         self.migrations += other.migrations;
-        self.nmis_before_enter.fault += other.nmis_before_enter.fault;
-        self.nmis_before_enter.ordinary += other.nmis_before_enter.ordinary;
-        self.nmis_after_exit.fault += other.nmis_after_exit.fault;
-        self.nmis_after_exit.ordinary += other.nmis_after_exit.ordinary;
+        self.nmis_before_enter.add(other.nmis_before_enter);
+        self.nmis_after_exit.add(other.nmis_after_exit);
         self.nmis_saw_resched += other.nmis_saw_resched;
         for (site, (may, did)) in &other.sites {
             self.offered(*site, may.iter());
@@ -117,18 +144,17 @@ impl fmt::Display for Tally {
             .collect();
         write!(
             f,
-            "{} executions, {} steps at {} sites;{taken} {} specials, {} switches ({} to another CPU); \
-             NMIs before irqentry_enter {}+{}, after irqentry_exit {}+{}, with need_resched set {}",
+            "{} executions, {} steps at {} sites;{taken} {} specials, {} switches ({} to another CPU, {} \
+             parked); NMIs before irqentry_enter {}, after irqentry_exit {}, with need_resched set {}",
             self.executions,
             self.steps,
             self.sites.len(),
             self.specials,
             self.switches,
             self.migrations,
-            self.nmis_before_enter.fault,
-            self.nmis_before_enter.ordinary,
-            self.nmis_after_exit.fault,
-            self.nmis_after_exit.ordinary,
+            self.parked,
+            self.nmis_before_enter,
+            self.nmis_after_exit,
             self.nmis_saw_resched,
         )
     }

@@ -130,6 +130,58 @@ fn clean_idle() {
     assert!(tally.executions > 20_000);
 }
 
+/// Programs, while another CPU may want something of them at any step.
+fn with_kicks<M: Machine>() -> Setup {
+    let usual = usual::<M>();
+    Setup {
+        sources: usual.sources.with(Source::Kick),
+        ..usual
+    }
+}
+
+fn every_way_from_el0(tally: &Tally, sources: &[Source]) {
+    for source in sources {
+        let taken = tally.taken_from_el0(*source);
+        assert!(taken > 0, "no {source} ever interrupted a program");
+    }
+}
+
+#[test]
+fn clean_system_calls() {
+    let names = ["el0_null", "el0_signal", "el0_open"];
+    let tally = holds::<ModelPmr>(&with_kicks::<ModelPmr>(), DEPTH, &names);
+    every_way_from_el0(&tally, &[Source::SystemCall, Source::Debug, Source::NmiA]);
+    assert!(tally.executions > 100_000 && tally.taken(Source::Kick) > 30_000);
+    assert!(tally.nmis_before_enter.program > 1_000);
+    assert!(tally.nmis_after_exit.program > 1_000);
+}
+
+#[test]
+fn clean_waits_of_programs() {
+    let names = ["el0_wait", "el0_open_wait"];
+    let tally = holds::<ModelPmr>(&with_kicks::<ModelPmr>(), DEPTH, &names);
+    assert!(tally.executions > 90_000 && tally.parked > 90_000);
+    assert!(tally.migrations > 400);
+}
+
+#[test]
+fn clean_interrupts_of_programs() {
+    let names = ["el0", "el0_tick", "el0_nmi", "el0_serror"];
+    let tally = holds::<ModelPmr>(&with_kicks::<ModelPmr>(), DEPTH, &names);
+    let sources = [Source::Tick, Source::SelfSgi, Source::NmiB, Source::SError];
+    every_way_from_el0(&tally, &sources);
+    assert!(tally.executions > 140_000 && tally.migrations > 500);
+}
+
+#[test]
+fn clean_faults_of_programs() {
+    let names = ["el0_fault", "el0_debug"];
+    let tally = holds::<ModelPmr>(&with_kicks::<ModelPmr>(), DEPTH, &names);
+    every_way_from_el0(&tally, &[Source::Fault, Source::Debug]);
+    assert!(tally.executions > 80_000 && tally.parked > 200);
+    assert!(tally.nmis_before_enter.program > 500);
+}
+
 #[test]
 fn clean_daif() {
     let tally = holds::<ModelDaif>(&usual::<ModelDaif>(), DEPTH, &[]);

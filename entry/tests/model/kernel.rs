@@ -4,6 +4,7 @@
 //! who asks for a switch and who looks are those of `kernel/src/thread` (`wake`, `schedule`) and
 //! `kernel/src/deferred`, in the same order of steps; what guards and atomics do there are steps here.
 
+use crate::el0;
 use abi::path::Path;
 use cpu::context::{Cx, Error, Inherited, NoNmi, Switchable};
 use cpu::machine::Machine;
@@ -12,7 +13,7 @@ use cpu::model::{self, Line, Saved, Vectors};
 use cpu::plant::{Plant, planted};
 use cpu::thread::{NMI_ONE, PREEMPT_ONE};
 use entry::frame::Frame;
-use entry::{ExitLooks, Fatal, Kernel, Syndrome};
+use entry::{ExitLooks, Fatal, Flow, Kernel, Syndrome};
 use std::cell::Cell;
 
 /// The kernel above the entry layer, as modelled.
@@ -96,20 +97,44 @@ impl<M: Machine> Kernel<M> for ModelKernel {
         model::handler(Context::NoIrq, leave::<M>);
     }
 
+    fn quick(frame: &mut Frame) -> bool {
+        el0::quick(frame)
+    }
+
+    fn syscall_now(frame: &mut Frame, _: Switchable<'_>) -> Flow {
+        el0::syscall_now::<M>(frame)
+    }
+
+    fn syscall(frame: &mut Frame) {
+        el0::syscall::<M>(frame);
+    }
+
+    fn user_fault(_: &mut Frame, syndrome: Syndrome) {
+        el0::user_fault::<M>(syndrome);
+    }
+
+    fn work(_: Switchable<'_>) {
+        el0::work::<M>();
+    }
+
+    fn resumed(frame: &mut Frame, _: Switchable<'_>) {
+        el0::resumed::<M>(frame);
+    }
+
     fn fatal(_: &Frame, why: Fatal) -> ! {
         panic!("fatal: {why:?}")
     }
 }
 
 /// Handlers may look into tables that an epoch protects: their CPU must not count as quiescent.
-fn watching<M: Machine>() {
+pub(crate) fn watching<M: Machine>() {
     let watching = M::cpu().watching.get::<M>();
     assert_eq!(watching, 1, "a handler runs on a quiescent CPU");
 }
 
 /// Leaves the CPU, and comes back. Who arrives after a thread that has ended wakes whoever waits for
 /// that: need_resched is set again in the middle of a preemption.
-fn leave<M: Machine>() {
+pub(crate) fn leave<M: Machine>() {
     M::thread().preempt.clear_need_resched::<M>();
     model::switch(other_thread::<M>);
     if model::perhaps("the other thread has ended, its joiner wakes") {
@@ -118,7 +143,7 @@ fn leave<M: Machine>() {
 }
 
 /// What another thread does until it switches back: it comes from a switch of its own.
-fn other_thread<M: Machine>() {
+pub(crate) fn other_thread<M: Machine>() {
     model::irq_on();
     model::touch();
     M::thread().preempt.count::<M>();
@@ -136,11 +161,11 @@ pub(crate) fn wake<M: Machine>() {
 }
 
 /// Makes another thread ready; the exit of the fault being handled gives the CPU to it.
-fn wake_on_exit<M: Machine>(_: &ExitLooks<'_>) {
+pub(crate) fn wake_on_exit<M: Machine>(_: &ExitLooks<'_>) {
     enqueue_woken::<M>();
 }
 
-fn enqueue_woken<M: Machine>() {
+pub(crate) fn enqueue_woken<M: Machine>() {
     let irqs = model::irq_save();
     M::thread().preempt.set_need_resched::<M>();
     model::irq_restore(irqs);
@@ -223,14 +248,22 @@ pub(crate) fn vectors<M: Machine>() -> Vectors {
         irq: |saved| through(saved, entry::interrupt::irq::<M, ModelKernel>),
         fiq: |saved| through(saved, entry::interrupt::fiq::<M, ModelKernel>),
         serror: |saved| through(saved, entry::error::serror::<M, ModelKernel>),
+        el0: el0::vectors::<M>(),
     }
 }
 
-/// What a vector's assembly does around its body: registers to the frame, and back.
 fn through<M: Machine>(
     saved: &mut Saved,
     body: fn(&mut Frame, Cx<M, cpu::context::Entry>) -> Cx<M, cpu::context::Critical>,
 ) {
+    framed::<M>(saved, |frame| {
+        // SAFETY: the model has just taken an exception, as the hardware would.
+        body(frame, unsafe { Cx::assume() }).leave();
+    });
+}
+
+/// What a vector's assembly does around its body: registers to the frame, and back.
+pub(crate) fn framed<M: Machine>(saved: &mut Saved, body: impl FnOnce(&mut Frame)) {
     let mut frame = Frame {
         x: saved.x,
         sp: saved.sp,
@@ -240,8 +273,7 @@ fn through<M: Machine>(
         when: M::now(),
         ..Frame::default()
     };
-    // SAFETY: the model has just taken an exception, as the hardware would.
-    body(&mut frame, unsafe { Cx::assume() }).leave();
+    body(&mut frame);
     *saved = Saved {
         x: frame.x,
         sp: frame.sp,

@@ -8,7 +8,7 @@
 //!   what was tried, so that it cannot pass by trying nothing.
 //! - `planted`: each planted bug is found, by a shortest story. Where the model is blind, that says who is not.
 //! - `exactness`: a frame that is not restored bit for bit is found.
-//! - `kernel`, `programs`: the kernel above, and what its thread does.
+//! - `kernel`, `el0`, `programs`: the kernel above, its system calls, and what its thread does.
 //!
 //! | invariant | held by |
 //! |---|---|
@@ -20,12 +20,14 @@
 //! | 10 all comes back | `exception`: `Snapshot`, `check::frame`; here `exactness` |
 //! | 12, 13, 14 the acknowledge and its two ends | `gic`, `check::acknowledged`, `check::end` |
 //! | 17, 19 need_resched before WFI; WFI wakes | `wfi` |
+//! | 14, 19 what holds at EL0: nothing masked, active, counted or forgotten; quiescent | `check::at_el0`, at each step of a program |
 //! | 20 debug handlers | `ModelKernel::debug`, `check::legal_switch` |
 //!
 //! What is assembly (frame save and restore, the switch, the idle wait) is modelled, not compiled: the
 //! boot self-test, the sweep and the binary checker own it.
 
 mod clean;
+mod el0;
 mod exactness;
 mod kernel;
 mod planted;

@@ -10,7 +10,7 @@ use cpu::model::{ModelDaif, ModelPmr, Violation};
 use cpu::plant::{Plant, switch_on};
 
 /// The longest story that is still readable, in lines.
-const READABLE: usize = 60;
+const READABLE: usize = 70;
 
 /// Whose code a planted bug is in, and so what the model proves about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,8 @@ enum Wall {
     /// In the kernel: the model runs its own copy of the rule, which shows that the model would see
     /// it. The kernel's code is held by a workload (wall K): `harness`, trials with `plant=`.
     CopyInTheModel,
-    /// In the kernel, about something that the model does not have (memory, TLBs): a workload alone.
+    /// In the kernel, about something that the model does not have (memory, TLBs, FP/SIMD
+    /// registers): a workload or the boot self-test alone.
     Kernel,
 }
 
@@ -38,7 +39,11 @@ const fn wall(plant: Plant) -> Wall {
         | Plant::EoiOfSpecial
         | Plant::NmiCountLeaks
         | Plant::PathNotPopped
-        | Plant::NotWatching => Wall::Model,
+        | Plant::NotWatching
+        | Plant::PmrLowAtEl0
+        | Plant::WorkLoopSkipped
+        | Plant::RegisterLeakOnReturn
+        | Plant::WatchingAtEl0 => Wall::Model,
         // `cpu::hw::idle` is assembly, and `kernel::thread::wake` does not compile for the host.
         Plant::WfiAtPmrOff | Plant::ForgetSelfSgi => Wall::CopyInTheModel,
         Plant::WrongAsid
@@ -47,7 +52,9 @@ const fn wall(plant: Plant) -> Wall {
         | Plant::DeadHandleHonoured
         | Plant::IrqUnmaskedBeforeAcknowledge
         | Plant::FastForgetsBadge
-        | Plant::ReplyUsedTwice => Wall::Kernel,
+        | Plant::ReplyUsedTwice
+        | Plant::FpRegisterLost
+        | Plant::FpLeaked => Wall::Kernel,
     }
 }
 
@@ -173,9 +180,53 @@ fn model_catches_not_watching() {
 }
 
 #[test]
+fn model_catches_pmr_low_at_el0() {
+    let why = "a program runs with DAIF ---- PMR 0xb0";
+    catches::<ModelPmr>(Plant::PmrLowAtEl0, "el0", 0, why);
+}
+
+#[test]
+fn model_catches_work_loop_skipped() {
+    let why = "a program runs although something is wanted";
+    for program in ["el0_tick", "el0_signal", "el0_open", "el0_fault"] {
+        catches::<ModelPmr>(Plant::WorkLoopSkipped, program, 0, why);
+        catches::<ModelDaif>(Plant::WorkLoopSkipped, program, 0, why);
+    }
+}
+
+#[test]
+fn model_catches_register_leak_on_return() {
+    let why = "the frame of the tick changed";
+    catches::<ModelPmr>(Plant::RegisterLeakOnReturn, "el0_tick", 0, why);
+    catches::<ModelDaif>(Plant::RegisterLeakOnReturn, "el0_tick", 0, why);
+}
+
+#[test]
+fn model_catches_watching_at_el0() {
+    let why = "a program runs on a CPU that is not quiescent";
+    catches::<ModelPmr>(Plant::WatchingAtEl0, "el0", 0, why);
+    catches::<ModelDaif>(Plant::WatchingAtEl0, "el0", 0, why);
+}
+
+/// Bugs that a path from EL1 and one from EL0 can have are found on both.
+#[test]
+fn bugs_of_both_ways_in_are_found_from_el0_too() {
+    let watching = "a handler runs on a quiescent CPU";
+    let path = "a program runs inside the paths";
+    for program in ["el0_signal", "el0_fault", "el0_tick"] {
+        catches::<ModelPmr>(Plant::NotWatching, program, 0, watching);
+        catches::<ModelDaif>(Plant::PathNotPopped, program, 0, path);
+    }
+    let why = "deactivation of what was not dropped";
+    catches::<ModelPmr>(Plant::DropAfterResched, "el0_tick", 0, why);
+    let why = "code that should run in NoIrq";
+    catches::<ModelPmr>(Plant::PreemptFromNmi, "el0_signal", 1, why);
+}
+
+#[test]
 fn no_planted_bug_is_without_a_wall() {
     let own = |plant: &&Plant| wall(**plant) == Wall::Model;
-    assert_eq!(Plant::ALL.iter().filter(|plant| own(plant)).count(), 12);
+    assert_eq!(Plant::ALL.iter().filter(|plant| own(plant)).count(), 16);
     for plant in Plant::ALL
         .iter()
         .filter(|plant| wall(**plant) != Wall::Kernel)

@@ -1,6 +1,7 @@
 //! What the thread under test does: each way through `entry` has a program that goes it for certain,
 //! so that a bound of two injections nests two more in it.
 
+use crate::el0;
 use crate::kernel::{self, block, preempt_disable, preempt_enable, wake};
 use cpu::epoch;
 use cpu::machine::Machine;
@@ -34,7 +35,7 @@ impl Program {
 pub(crate) fn all<M: Machine>() -> Vec<Program> {
     use Needs::{Anything, Nmis};
     let has_nmis = M::MECHANISM == Mechanism::Pmr;
-    let all: [(&str, fn(), Needs); 19] = [
+    let all: [(&str, fn(), Needs); 30] = [
         ("thread", thread, Anything),
         ("fault", fault, Anything),
         ("fault_in_no_irq", || in_no_irq(fault), Anything),
@@ -74,6 +75,49 @@ pub(crate) fn all<M: Machine>() -> Vec<Program> {
         ("wake_with_both_held", with_both_held::<M>, Anything),
         ("idle", idle::<M>, Anything),
         ("quiescent", quiescent::<M>, Anything),
+        ("el0", || at_el0(model::touch), Anything),
+        (
+            "el0_null",
+            || at_el0(|| model::system_call(el0::NULL)),
+            Anything,
+        ),
+        (
+            "el0_signal",
+            || at_el0(|| model::system_call(el0::SIGNAL)),
+            Anything,
+        ),
+        (
+            "el0_wait",
+            || at_el0(|| model::system_call(el0::WAIT)),
+            Anything,
+        ),
+        (
+            "el0_open",
+            || at_el0(|| model::system_call(el0::OPEN)),
+            Anything,
+        ),
+        (
+            "el0_open_wait",
+            || at_el0(|| model::system_call(el0::OPEN_WAIT)),
+            Anything,
+        ),
+        ("el0_fault", || at_el0(fault), Anything),
+        (
+            "el0_debug",
+            || at_el0(|| model::raise(Source::Debug)),
+            Anything,
+        ),
+        (
+            "el0_tick",
+            || at_el0(|| model::raise(Source::Tick)),
+            Anything,
+        ),
+        ("el0_nmi", || at_el0(|| model::raise(Source::NmiA)), Nmis),
+        (
+            "el0_serror",
+            || at_el0(|| model::raise(Source::SError)),
+            Anything,
+        ),
     ];
     all.into_iter()
         .map(|(name, body, needs)| Program { name, body, needs })
@@ -90,7 +134,7 @@ fn fault() {
     model::raise(Source::Fault);
 }
 
-fn in_no_irq(work: fn()) {
+fn in_no_irq(work: impl FnOnce()) {
     let irqs = model::irq_save();
     work();
     model::irq_restore(irqs);
@@ -140,7 +184,12 @@ fn idle<M: Machine>() {
     model::irq_restore(irqs);
 }
 
-/// Code that counts as quiescent and takes everything: EL0, later.
+/// The thread becomes a program's, which does `work`.
+fn at_el0(work: fn()) {
+    in_no_irq(|| model::run_program(work));
+}
+
+/// Code that counts as quiescent and takes everything, in the kernel.
 fn quiescent<M: Machine>() {
     model::pin();
     epoch::end_watching::<M>(M::cpu());
