@@ -427,6 +427,16 @@ fn planted_bugs() -> Vec<Scenario> {
             "the woken thread did not run at once (Held)",
         ),
         caught("path-not-popped", "fault", "idle has something left"),
+        caught(
+            "fp-register-lost",
+            "selftest",
+            "an FP/SIMD register is lost",
+        ),
+        caught(
+            "fp-leaked",
+            "selftest",
+            "with the FP/SIMD registers of another",
+        ),
     ]
 }
 

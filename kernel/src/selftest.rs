@@ -1,4 +1,4 @@
-//! The boot self-test of priority masking, on every CPU as it comes up.
+//! The boot self-test of priority masking and of the FP/SIMD switch, on every CPU as it comes up.
 //!
 //! A wrong set of priorities, seen through the wrong security view, silently loses NMIs; a binary point left
 //! wrong keeps an NMI from interrupting an ordinary handler. Both are found here, not later. A
@@ -9,6 +9,7 @@ use crate::smp::Cpu;
 use crate::smp::spin;
 use crate::verdict;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use cpu::hw::fp::{self, FpState, Permit};
 use cpu::hw::{gic, slots};
 use cpu::mask::Mechanism;
 use cpu::priority;
@@ -54,10 +55,7 @@ pub(crate) fn run(cpu: &'static Cpu) {
     let me = To::Cpu(cpu.percpu());
     let step = |name: &str, right: bool| {
         if !right {
-            verdict::fail(format_args!(
-                "self-test of interrupt priorities, CPU {}: {name}",
-                cpu.index()
-            ));
+            verdict::fail(format_args!("self-test, CPU {}: {name}", cpu.index()));
         }
     };
     let bits = match cpu.gic() {
@@ -68,6 +66,8 @@ pub(crate) fn run(cpu: &'static Cpu) {
     for counter in [&ORDINARY, &NMIS, &NESTED] {
         counter.store(0, Relaxed);
     }
+
+    fp_registers(&step);
 
     // SAFETY: vectors, handlers and this CPU's stacks are set up.
     unsafe { slots::open_no_irq() };
@@ -111,6 +111,30 @@ pub(crate) fn run(cpu: &'static Cpu) {
     if irq::setup().mechanism == Mechanism::Pmr {
         before_the_drop(&step, me);
     }
+}
+
+/// What programs have in FP/SIMD registers is neither lost nor given away by a switch. Leaves them
+/// zero, and this CPU permitted to move them.
+fn fp_registers(step: &impl Fn(&str, bool)) {
+    // Rounding towards zero, flush to zero, default NaN; saturation and all exceptions.
+    const FPCR: u64 = 0b1111 << 22;
+    const FPSR: u64 = 1 << 27 | 0b1_1111;
+    fp::permit(Permit::Kernel);
+    let pattern = FpState {
+        v: core::array::from_fn(|register| (register as u128 + 1) * (u128::MAX / 0xff)),
+        fpcr: FPCR,
+        fpsr: FPSR,
+    };
+    fp::restore(&pattern);
+    let mut found = FpState::ZERO;
+    fp::save(&mut found);
+    step("an FP/SIMD register is lost", found == pattern);
+    let initial = FpState::initial();
+    step(
+        "a thread begins with the FP/SIMD registers of another",
+        initial == FpState::ZERO,
+    );
+    fp::restore(&initial);
 }
 
 /// Acknowledges by hand, in `Critical`, to see what no handler sees: an NMI signalled before the

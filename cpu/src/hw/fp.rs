@@ -21,13 +21,16 @@ pub struct FpState {
 }
 
 impl FpState {
-    /// What a program begins with: all zero, which is round to nearest without traps.
+    /// All zero, which is round to nearest without traps.
+    pub const ZERO: Self = Self {
+        v: [0; 32],
+        fpcr: 0,
+        fpsr: 0,
+    };
+
+    /// What a program begins with: [`FpState::ZERO`].
     pub fn initial() -> Self {
-        let mut state = Self {
-            v: [0; 32],
-            fpcr: 0,
-            fpsr: 0,
-        };
+        let mut state = Self::ZERO;
         if planted(Plant::FpLeaked) {
             save(&mut state);
         }
