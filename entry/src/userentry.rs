@@ -36,6 +36,36 @@ fn is_traced(path: Path) -> bool {
 }
 
 /// Enters the kernel from EL0: pushes the path, ends quiescence, writes the trace record.
+///
+/// Nothing of a program is served before its masks were inherited:
+///
+/// ```
+/// use cpu::{context::{Critical, Cx, Entry}, machine::Machine};
+/// use entry::userentry::{user_enter, user_exit, work_loop};
+/// fn right<M: Machine, K: entry::Kernel<M>>(
+///     cx: Cx<M, Entry>,
+///     frame: &mut entry::frame::Frame,
+/// ) -> Cx<M, Critical> {
+///     let path = abi::path::Path::UserFault;
+///     let mut inside = user_enter(cx.hold_irqs().inherit_from_el0(), frame, path);
+///     let count = work_loop::<M, K>(&mut inside, path);
+///     user_exit::<M, K>(inside, frame, path, count)
+/// }
+/// ```
+/// ```compile_fail,E0308
+/// use cpu::{context::{Cx, Entry}, machine::Machine};
+/// fn wrong<M: Machine>(cx: Cx<M, Entry>, frame: &entry::frame::Frame) {
+///     let _ = entry::userentry::user_enter(cx, frame, abi::path::Path::UserFault);
+/// }
+/// ```
+/// Nor does it go on, or is the thread switched, with interrupts open:
+///
+/// ```compile_fail,E0308
+/// use cpu::machine::Machine;
+/// fn wrong<M: Machine, K: entry::Kernel<M>>(mut open: entry::userentry::UserOpen<M>) {
+///     entry::userentry::work_loop::<M, K>(&mut open, abi::path::Path::UserFault);
+/// }
+/// ```
 #[inline(always)]
 pub fn user_enter<M: Machine>(cx: Cx<M, Inherited>, frame: &Frame, path: Path) -> UserInside<M> {
     let thread = M::thread();
