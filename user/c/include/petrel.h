@@ -943,7 +943,7 @@ struct petrel_thread {
 
 /* What is asked of it; zero in each field is the usual. */
 struct petrel_spawn_options {
-    uint64_t stack_bytes; /* 64 KiB; at most 1 MiB - 4 KiB */
+    uint64_t stack_bytes; /* 64 KiB */
     uint32_t priority;    /* 1 to 31, at most the caller's own; the highest there may be */
     uint32_t reserved;    /* 0 */
     uint64_t cpus[2];     /* all */

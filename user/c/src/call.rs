@@ -69,11 +69,11 @@ pub(crate) fn memory(bytes: u64) -> Result<Handle, Error> {
 }
 
 /// Maps all of it, to read and write, and returns where; `address` 0 leaves that to the kernel.
-pub(crate) fn map(process: Handle, memory: Handle, address: u64, bytes: u64) -> Result<u64, Error> {
+pub(crate) fn map(process: Handle, memory: Handle, bytes: u64) -> Result<u64, Error> {
     let mapping = Mapping {
         memory: memory.0,
         rights: Rights::READ.with(Rights::WRITE),
-        address,
+        address: 0,
         offset: 0,
         bytes,
     };
@@ -81,7 +81,7 @@ pub(crate) fn map(process: Handle, memory: Handle, address: u64, bytes: u64) -> 
         Call::MemoryMap,
         [process.0.into(), &raw const mapping as u64, 0],
     )
-    .map(|values| if address == 0 { values[0] } else { address })
+    .map(|values| values[0])
 }
 
 /// Unmaps what [`map`] mapped.

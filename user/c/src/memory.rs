@@ -17,7 +17,7 @@ impl Pages for Mapped {
         let Ok(memory) = call::memory(bytes) else {
             return ptr::null_mut();
         };
-        let mapped = call::map(start::process(), memory, 0, bytes);
+        let mapped = call::map(start::process(), memory, bytes);
         // What is mapped stays so without it.
         call::close(memory);
         mapped.map_or(ptr::null_mut(), |address| {

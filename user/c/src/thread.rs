@@ -1,9 +1,8 @@
 //! Threads: a stack, a block of thread-local variables on top of it, and somebody who waits for the
 //! end.
 //!
-//! Stacks lie in a range of their own, a slot for each, and a slot is larger than the stack in it:
-//! who runs over the end faults instead of writing into the next one. Which slots are free
-//! is known to the kernel: it refuses to map where something is.
+//! The kernel chooses where a stack lies, and leaves the page below it alone: who runs over the end
+//! faults instead of writing into what is there.
 
 use core::ffi::c_void;
 
@@ -14,12 +13,6 @@ use abi::thread::{ThreadStart, USES_FP};
 
 use crate::{call, start};
 
-/// Where the slots are: below the first thread's stack.
-const SLOTS_START: u64 = 0x7e_0000_0000;
-/// Bytes from one to the next.
-const SLOT_BYTES: u64 = 1 << 20;
-/// How many there are.
-const SLOTS: u64 = 4096;
 /// Bytes of a stack for which nothing else was asked.
 const USUAL_STACK: u64 = 64 << 10;
 /// The most urgent priority.
@@ -57,18 +50,11 @@ extern "C" fn begin(first: &First) -> ! {
     call::exit_thread()
 }
 
-/// Maps a stack into a slot.
+/// Maps a stack.
 fn map_stack(bytes: u64) -> Result<u64, Error> {
     let memory = call::memory(bytes)?;
-    let mut mapped = Err(Error::TooMany);
-    for slot in 0..SLOTS {
-        // The stack lies at the slot's upper end.
-        let address = SLOTS_START + (slot + 1) * SLOT_BYTES - bytes;
-        mapped = call::map(start::process(), memory, address, bytes);
-        if mapped != Err(Error::Busy) {
-            break;
-        }
-    }
+    let mapped = call::map(start::process(), memory, bytes);
+    // What is mapped stays so without it.
     call::close(memory);
     mapped
 }
@@ -146,13 +132,10 @@ pub extern "C" fn petrel_spawn(
         other => other,
     };
     let needed = locals::room() + size_of::<First>() as u64 + PAGE;
-    let bytes = asked
-        .max(needed)
-        .checked_next_multiple_of(PAGE)
-        .unwrap_or(u64::MAX);
-    if bytes > SLOT_BYTES - PAGE || options.reserved != 0 {
-        return Error::BadArgument as u64;
-    }
+    let bytes = match asked.max(needed).checked_next_multiple_of(PAGE) {
+        Some(bytes) if options.reserved == 0 => bytes,
+        _ => return Error::BadArgument as u64,
+    };
     let stack = match map_stack(bytes) {
         Ok(stack) => stack,
         Err(error) => return error as u64,
