@@ -6,8 +6,9 @@
 
 use core::ops::Range;
 
-/// Where heaps lie.
-pub const HEAP: Range<usize> = 0x10_0000_0000..0x20_0000_0000;
+/// Where heaps lie: below where the kernel looks for a place when it is to choose one (64 GiB), so that
+/// nothing comes to lie in the way.
+pub const HEAP: Range<usize> = 0x8_0000_0000..0x10_0000_0000;
 
 #[cfg(all(target_arch = "aarch64", target_os = "none"))]
 mod global {
