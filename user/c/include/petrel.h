@@ -933,18 +933,17 @@ static inline void petrel_sleep_us(uint64_t microseconds)
 
 /* -- threads -- */
 
-/* A thread that petrel_spawn made. Its fields are the library's. */
+/* A thread that petrel_spawn made. */
 struct petrel_thread {
     petrel_handle handle; /* to suspend it, to set its priority, … */
-    petrel_handle ended;
-    uint64_t stack;
-    uint64_t stack_bytes;
+    uint32_t reserved;
+    void *join; /* the library's */
 };
 
 /* What is asked of it; zero in each field is the usual. */
 struct petrel_spawn_options {
-    uint64_t stack_bytes; /* 64 KiB */
-    uint32_t priority;    /* 1 to 31, at most the caller's own; the highest there may be */
+    uint64_t stack_bytes; /* 64 KiB; at most 512 KiB */
+    uint32_t priority;    /* 1 to 31, at most the caller's own; that of the first thread */
     uint32_t reserved;    /* 0 */
     uint64_t cpus[2];     /* all */
 };
@@ -959,13 +958,58 @@ petrel_status petrel_join(struct petrel_thread *thread);
 /* One thread at a time. Begins as PETREL_MUTEX. */
 struct petrel_mutex {
     uint32_t state;
-    petrel_handle notification;
+    petrel_handle bell;
 };
 
 #define PETREL_MUTEX { 0, PETREL_NO_HANDLE }
 
 void petrel_mutex_lock(struct petrel_mutex *mutex);
 void petrel_mutex_unlock(struct petrel_mutex *mutex);
+
+/* -- the console and files: of services, so a program has them only where they run -- */
+
+/* What a service answers, beside the kernel's numbers. */
+enum {
+    PETREL_SERVICE_BAD_REQUEST = 256,   /* it does not understand the request */
+    PETREL_SERVICE_BAD_REPLY = 257,     /* its reply makes no sense */
+    PETREL_SERVICE_NOT_FOUND = 258,
+    PETREL_SERVICE_NOT_PERMITTED = 259,
+    PETREL_SERVICE_EXISTS = 260,
+    PETREL_SERVICE_IS_DIRECTORY = 261,
+    PETREL_SERVICE_NOT_DIRECTORY = 262,
+    PETREL_SERVICE_READ_ONLY = 263,
+    PETREL_SERVICE_FULL = 264,
+    PETREL_SERVICE_BAD_NAME = 265,
+    PETREL_SERVICE_OUT_OF_RANGE = 266,
+    PETREL_SERVICE_DEVICE = 267,        /* the device failed */
+    PETREL_SERVICE_CORRUPT = 268,       /* what is on the device makes no sense */
+    PETREL_SERVICE_NOT_EMPTY = 269,
+    PETREL_SERVICE_NOT_LOADED = 270,
+    PETREL_SERVICE_GIVEN_UP = 271,      /* died too often, and is not started any more */
+};
+
+/* Waits until there are bytes from the console, as they were typed: at most `room`. */
+petrel_status petrel_console_input(void *text, size_t room, uint64_t deadline, size_t *bytes);
+
+/* A file that is open. */
+struct petrel_file;
+
+/* Opens `path` of the init image's files, or with `service:path` of another file service. */
+petrel_status petrel_file_open(const char *path, struct petrel_file **file);
+
+/* Bytes it had when it was opened. */
+uint64_t petrel_file_size(const struct petrel_file *file);
+
+/* Reads from `offset` on; `bytes` is less than `room` only at the file's end. */
+petrel_status petrel_file_read(const struct petrel_file *file, uint64_t offset, void *to,
+                               size_t room, size_t *bytes);
+
+/* Writes at `offset`; `bytes` is less than `count` only when there is no more room. */
+petrel_status petrel_file_write(const struct petrel_file *file, uint64_t offset, const void *from,
+                                size_t count, size_t *bytes);
+
+/* NULL is allowed. */
+void petrel_file_close(struct petrel_file *file);
 
 /* -- the names that C programs expect -- */
 

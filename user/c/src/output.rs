@@ -1,15 +1,18 @@
-//! Output: lines, to whoever takes them.
+//! Output and input: lines, to whoever takes them.
 //!
 //! What is printed is kept until a line is whole, so that lines of several threads and programs do
-//! not mix, and goes to the console service if the program was given one; else to the kernel's log.
+//! not mix, and then goes where the run-time prints to: the console, or the kernel's log.
 
 use core::ffi::{c_char, c_int, c_void};
 use core::ptr;
 
+use rt::service::console::Console;
+use rt::sync::Mutex;
+use rt::time::Deadline;
+
 use crate::format::{self, Sink};
-use crate::sync::Locked;
+use crate::status;
 use crate::variadic::VaList;
-use crate::{call, console};
 
 /// Bytes of a line at most; longer ones are written in pieces. What the kernel's log takes at once.
 const LINE_BYTES: usize = 200;
@@ -20,7 +23,7 @@ struct Line {
     used: usize,
 }
 
-static LINE: Locked<Line> = Locked::new(Line {
+static LINE: Mutex<Line> = Mutex::new(Line {
     bytes: [0; LINE_BYTES],
     used: 0,
 });
@@ -40,12 +43,8 @@ impl Sink for Line {
 impl Line {
     /// Writes out what there is.
     fn flush(&mut self) {
-        let text = &self.bytes[..self.used];
+        rt::print::write(&self.bytes[..self.used]);
         self.used = 0;
-        if text.is_empty() || console::write(text) {
-            return;
-        }
-        call::debug_write(text.strip_suffix(b"\n").unwrap_or(text));
     }
 }
 
@@ -75,15 +74,15 @@ impl Sink for Room {
 pub unsafe extern "C" fn petrel_write(text: *const c_void, bytes: usize) {
     if bytes > 0 {
         // SAFETY: as the caller promised.
-        let text = unsafe { core::slice::from_raw_parts(text.cast(), bytes) };
-        LINE.with(|line| line.write(text));
+        LINE.lock()
+            .write(unsafe { core::slice::from_raw_parts(text.cast(), bytes) });
     }
 }
 
 /// Prints a character, and returns it.
 #[unsafe(no_mangle)]
 pub extern "C" fn petrel_putchar(character: c_int) -> c_int {
-    LINE.with(|line| line.write(&[character as u8]));
+    LINE.lock().write(&[character as u8]);
     (character as u8).into()
 }
 
@@ -95,17 +94,16 @@ pub extern "C" fn petrel_putchar(character: c_int) -> c_int {
 pub unsafe extern "C" fn petrel_puts(text: *const c_char) -> c_int {
     // SAFETY: as the caller promised.
     let text = unsafe { core::ffi::CStr::from_ptr(text) }.to_bytes();
-    LINE.with(|line| {
-        line.write(text);
-        line.write(b"\n");
-    });
+    let mut line = LINE.lock();
+    line.write(text);
+    line.write(b"\n");
     0
 }
 
 /// Writes out what was printed since the last line's end.
 #[unsafe(no_mangle)]
 pub extern "C" fn petrel_flush() {
-    LINE.with(Line::flush);
+    LINE.lock().flush();
 }
 
 /// `vprintf`.
@@ -115,7 +113,7 @@ pub extern "C" fn petrel_flush() {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn petrel_vprintf(format: *const c_char, arguments: &mut VaList) -> c_int {
     // SAFETY: as the caller promised.
-    LINE.with(|line| unsafe { format::print(line, format, arguments) }) as c_int
+    (unsafe { format::print(&mut *LINE.lock(), format, arguments) }) as c_int
 }
 
 /// `vsnprintf`.
@@ -140,4 +138,25 @@ pub unsafe extern "C" fn petrel_vsnprintf(
         unsafe { *out.at = 0 };
     }
     bytes as c_int
+}
+
+/// Waits for bytes from the console, until `deadline`; `bytes` says how many there were.
+///
+/// # Safety
+/// There are `room` bytes at `text`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn petrel_console_input(
+    text: *mut c_void,
+    room: usize,
+    deadline: u64,
+    bytes: Option<&mut usize>,
+) -> u64 {
+    let deadline = Deadline::at(rt::time::Instant::from_ticks(deadline));
+    let text = match room {
+        0 => &mut [][..],
+        // SAFETY: as the caller promised.
+        _ => unsafe { core::slice::from_raw_parts_mut(text.cast(), room) },
+    };
+    let read = Console::connect().and_then(|console| console.read(text, deadline));
+    status::give(read, bytes)
 }

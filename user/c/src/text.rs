@@ -4,8 +4,6 @@
 use core::ffi::{c_char, c_int};
 use core::ptr;
 
-use abi::error::Error;
-
 /// Compares two strings of at most `limit` bytes.
 ///
 /// # Safety
@@ -66,37 +64,6 @@ pub unsafe extern "C" fn petrel_strchr(text: *const c_char, character: c_int) ->
     }
 }
 
-/// Room for an error's words and a zero byte.
-const WORDS_BYTES: usize = 64;
-
-/// The words of each error, in the order of [`Error::ALL`], as C strings.
-static WORDS: [[u8; WORDS_BYTES]; Error::ALL.len()] = {
-    let mut words = [[0; WORDS_BYTES]; Error::ALL.len()];
-    let mut error = 0;
-    while error < words.len() {
-        let text = Error::ALL[error].text().as_bytes();
-        assert!(text.len() < WORDS_BYTES);
-        let mut at = 0;
-        while at < text.len() {
-            words[error][at] = text[at];
-            at += 1;
-        }
-        error += 1;
-    }
-    words
-};
-
-/// A status in words.
-#[unsafe(no_mangle)]
-pub extern "C" fn petrel_status_text(status: u64) -> *const c_char {
-    let index = Error::ALL.iter().position(|error| *error as u64 == status);
-    match index {
-        Some(index) => WORDS[index].as_ptr().cast(),
-        None if status == 0 => c"no error".as_ptr(),
-        None => c"an unknown error".as_ptr(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,14 +96,5 @@ mod tests {
         assert_eq!(at(b'e'), Some(1));
         assert_eq!(at(b'z'), None);
         assert_eq!(at(0), Some(6));
-    }
-
-    #[test]
-    fn every_error_has_words() {
-        for error in Error::ALL {
-            // SAFETY: it gives C strings.
-            let text = unsafe { CStr::from_ptr(petrel_status_text(*error as u64)) };
-            assert_eq!(text.to_str(), Ok(error.text()));
-        }
     }
 }

@@ -45,6 +45,13 @@ pub fn print(text: core::fmt::Arguments<'_>) {
     out.flush();
 }
 
+/// Prints bytes as they are.
+pub fn write(bytes: &[u8]) {
+    let mut out = OUT.lock();
+    out.bytes(bytes);
+    out.flush();
+}
+
 /// What `log!` calls. A line longer than 200 bytes is several.
 pub fn log(text: core::fmt::Arguments<'_>) {
     let mut line = Log {
@@ -62,6 +69,16 @@ struct Out {
 }
 
 impl Out {
+    fn bytes(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if self.length == self.line.len() {
+                self.flush();
+            }
+            self.line[self.length] = *byte;
+            self.length += 1;
+        }
+    }
+
     fn flush(&mut self) {
         let text = &self.line[..self.length];
         if !text.is_empty() && !console::write_if_any(text) {
@@ -75,13 +92,7 @@ impl Out {
 
 impl Write for Out {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
-        for byte in text.bytes() {
-            if self.length == self.line.len() {
-                self.flush();
-            }
-            self.line[self.length] = byte;
-            self.length += 1;
-        }
+        self.bytes(text.as_bytes());
         Ok(())
     }
 }

@@ -27,8 +27,9 @@ const SPINS: u32 = 40;
 /// How long to sleep where there is no notification.
 const BACK_OFF: Duration = Duration::from_micros(200);
 
-/// A lock without data.
+/// A lock without data. Programs in C have it, too (`struct petrel_mutex`).
 #[derive(Debug)]
+#[repr(C)]
 pub struct RawMutex {
     state: AtomicU32,
     /// The notification's handle, once there is one.

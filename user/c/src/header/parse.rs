@@ -126,7 +126,12 @@ impl Header {
                 }
                 None => (declared, 1),
             };
-            let (bytes, align) = self.size(kind);
+            // `void *join`: the star belongs to the type.
+            let (kind, field) = match field.strip_prefix('*') {
+                Some(field) => (format!("{kind} *"), field),
+                None => (kind.to_owned(), field),
+            };
+            let (bytes, align) = self.size(&kind);
             let at = layout.bytes.next_multiple_of(align);
             layout.fields.push((field.to_owned(), at));
             layout.bytes = at + bytes * count;
@@ -141,7 +146,7 @@ impl Header {
         match kind {
             "uint8_t" => (1, 1),
             "uint32_t" | "petrel_handle" | "petrel_rights" => (4, 4),
-            "uint64_t" | "petrel_status" => (8, 8),
+            "uint64_t" | "petrel_status" | "void *" => (8, 8),
             other => {
                 let name = other.strip_prefix("struct ");
                 let layout = self.layout(name.unwrap_or_else(|| panic!("what is a {other}?")));

@@ -7,24 +7,27 @@
 
 use std::mem::offset_of;
 
-use abi::error::Error;
-use abi::handle::{Handle, Kind, Rights};
-use abi::memory::{self, Mapping, MemoryKind};
-use abi::message::{self, Access, Fault, FaultKind, Info};
-use abi::report::{
+use rt::abi::error::Error;
+use rt::abi::handle::{Handle, Kind, Rights};
+use rt::abi::memory::{self, Mapping, MemoryKind};
+use rt::abi::message::{self, Access, Fault, FaultKind, Info};
+use rt::abi::report::{
     self, CpuReport, Device, Devices, IrqReport, MemoryReport, ProcessReport, ProcessState, Query,
     ThreadReport, ThreadState,
 };
-use abi::start::{self, Grant, StartHeader};
-use abi::syscall::{self, Call};
-use abi::thread::{self, Registers, ThreadStart};
+use rt::abi::start::{self, Grant, StartHeader};
+use rt::abi::syscall::{self, Call};
+use rt::abi::thread::{self, Registers, ThreadStart};
+use rt::service;
+
+use crate::thread::{Options, Thread};
 
 use parse::Header;
 
 mod parse;
 
 fn header() -> Header {
-    Header::read(include_str!("../../include/petrel.h"))
+    Header::read(include_str!("../include/petrel.h"))
 }
 
 /// `WhoAmI` as C writes it in a constant.
@@ -111,6 +114,15 @@ fn kinds_and_states_have_their_numbers() {
     same_numbers("PETREL_PROCESS_", &listed(process));
     let thread = |number: u64| ThreadState::from_number(number as u32);
     same_numbers("PETREL_THREAD_", &listed(thread));
+}
+
+#[test]
+fn services_answer_with_their_numbers() {
+    let errors = (256..).map_while(|number| {
+        let error = service::Error::from_label(number)?;
+        (error.label() == number).then(|| (capitals(&format!("{error:?}")), number.into()))
+    });
+    same_numbers("PETREL_SERVICE_", &errors.collect::<Vec<_>>());
 }
 
 #[test]
@@ -204,8 +216,16 @@ layouts! {
     "petrel_irq_report" IrqReport { intid pending count }
     "petrel_device" Device { base bytes intid edge }
     "petrel_devices" Devices { uart virtio_count virtio }
+    "petrel_thread" Thread { handle reserved join }
+    "petrel_spawn_options" Options { stack_bytes priority reserved cpus }
     "petrel_start_header" StartHeader { magic grants arguments argument_bytes reserved }
     "petrel_grant" Grant { name handle detail }
+}
+
+#[test]
+fn a_mutex_is_the_runtimes() {
+    let mutex = header().layout("petrel_mutex");
+    assert_eq!(mutex.bytes, size_of::<rt::sync::RawMutex>());
 }
 
 #[test]
