@@ -26,6 +26,9 @@ pub use error::Error;
 use crate::message::Message;
 use crate::object::Endpoint;
 
+/// The name of the grant that is the endpoint a service receives from.
+pub const ENDPOINT_GRANT: &str = "service";
+
 /// The label of a request: 16 bits of protocol, 8 of its version, 8 of operation.
 pub const fn operation(protocol: u16, version: u8, operation: u8) -> u32 {
     (protocol as u32) << 16 | (version as u32) << 8 | operation as u32
@@ -43,6 +46,15 @@ pub fn find(name: &str) -> Result<Endpoint, Error> {
     }
     let granted = crate::start::borrow::<Endpoint>(name).ok_or(Error::NotFound)?;
     Ok(granted.sender(0)?)
+}
+
+/// The endpoint that this process, a service, is to receive from: the grant `service`, which the
+/// supervisor makes anew for each start.
+///
+/// # Errors
+/// [`Error::NotFound`] if it is no service, or took it already.
+pub fn take_endpoint() -> Result<Endpoint, Error> {
+    crate::start::take(ENDPOINT_GRANT).ok_or(Error::NotFound)
 }
 
 /// Calls, and makes an error of a reply that is one.
