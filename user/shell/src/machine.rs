@@ -1,0 +1,48 @@
+//! The machine: the kernel's own workloads, and its power.
+
+use crate::Refusal;
+use alloc::{format, string::String};
+use core::fmt::Write;
+use rt::{Error, Machine};
+
+/// What is said last when all is well; a host that runs scenarios looks for the first two words.
+const FAREWELL: &str = "petrel: PASS exit from the shell";
+
+/// The command `storm`.
+pub(crate) fn storm(machine: &Machine, parameters: &[(String, String)]) -> Result<(), Refusal> {
+    let mut text = String::from("storm");
+    for (index, (key, value)) in parameters.iter().enumerate() {
+        let mark = if index == 0 { ':' } else { ',' };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{mark}{key}={value}");
+    }
+    workload(machine, &text)
+}
+
+/// The command `bench`.
+pub(crate) fn bench(machine: &Machine, group: Option<&str>) -> Result<(), Refusal> {
+    match group {
+        None => workload(machine, "bench"),
+        Some(group) => workload(machine, &format!("bench:group={group}")),
+    }
+}
+
+/// Runs one of the kernel's workloads. It says by itself how it went, on this console.
+fn workload(machine: &Machine, text: &str) -> Result<(), Refusal> {
+    match machine.workload(text) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("'{text}' failed")),
+        Err(Error::BadArgument) => Err(format!("the kernel does not understand '{text}'")),
+        Err(error) => Err(format!("'{text}' did not run: {error}")),
+    }
+}
+
+/// The command `exit`.
+pub(crate) fn exit(machine: &Machine, status: u8) -> Result<(), Refusal> {
+    let verdict = match status {
+        0 => FAREWELL.into(),
+        status => format!("petrel: FAIL exit from the shell with status {status}"),
+    };
+    let off = machine.off(&verdict, status.into());
+    off.map_err(|error| format!("exit: {error}"))
+}
