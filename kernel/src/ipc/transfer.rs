@@ -35,7 +35,10 @@ pub(crate) fn info(frame: &Frame) -> Option<Info> {
 /// Copies words, info and badge of a message without handles.
 #[inline(always)]
 pub(crate) fn words(from: &Frame, to: &mut Frame, info: Info, badge: u64) {
-    to.x[..WORDS].copy_from_slice(&from.x[..WORDS]);
+    // One by one: in registers, not through a call of `memcpy`.
+    for at in 0..WORDS {
+        to.x[at] = from.x[at];
+    }
     to.x[STATUS] = 0;
     to.x[INFO] = info.0;
     to.x[BADGE] = badge;
