@@ -297,6 +297,14 @@ fn choice<'a, T>(
     })
 }
 
+/// Reads one run, as it stands behind `run=`: `<workload>[:<key>=<value>,...]`.
+///
+/// # Errors
+/// [`ArgError`].
+pub fn parse_run(text: &str) -> Result<Run<'_>, ArgError<'_>> {
+    run(text, text)
+}
+
 /// `<workload>[:<key>=<value>,...]`
 fn run<'a>(word: &'a str, value: &'a str) -> Result<Run<'a>, ArgError<'a>> {
     let (workload, params) = match value.split_once(':') {

@@ -16,6 +16,7 @@ mod entries;
 mod fault;
 mod ipc;
 mod irq;
+mod machine;
 mod mm;
 mod object;
 mod panic;

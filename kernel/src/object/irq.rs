@@ -195,12 +195,12 @@ impl Drop for Irq {
     }
 }
 
-/// What is known of the first bound interrupt whose INTID is at least `from`. `Process` or `NoIrq`.
-pub(crate) fn report_from(from: usize) -> Option<IrqReport> {
-    (from..INTIDS).find_map(|intid| {
+/// What is known of those that are bound, by INTID. `Process` or `NoIrq`.
+pub(crate) fn reports() -> impl Iterator<Item = IrqReport> {
+    LINES.iter().filter_map(|line| {
         let _pinned = PreemptGuard::new();
         // SAFETY: what is in the table outlives a reader that is pinned.
-        let irq = unsafe { LINES[intid].load(Acquire).as_ref() }?;
+        let irq = unsafe { line.load(Acquire).as_ref() }?;
         irq.report()
     })
 }

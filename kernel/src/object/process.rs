@@ -307,13 +307,12 @@ impl Process {
         }
     }
 
-    /// Calls `each` with the report of every process from the `from`th on, until it says no more.
-    pub(crate) fn reports(from: usize, room: usize, reports: &mut Vec<ProcessReport>) {
+    /// What is known of the `index`th of those that were not yet reclaimed.
+    pub(crate) fn report_at(index: usize) -> Option<ProcessReport> {
         let all = ALL.lock();
-        for listed in all.iter().skip(from).take(room.min(reports.capacity())) {
-            // SAFETY: a process takes itself out of the list before it ends, under the lock.
-            reports.push(unsafe { &*listed.0 }.report());
-        }
+        let listed = all.get(index)?;
+        // SAFETY: a process takes itself out of the list before it ends, under the lock.
+        Some(unsafe { &*listed.0 }.report())
     }
 }
 

@@ -49,6 +49,11 @@ pub(crate) fn begin() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether it rains.
+pub(crate) fn is_raining() -> bool {
+    BEGUN.load(Acquire)
+}
+
 fn look(interrupt: &Interrupt<'_>) {
     let fallen = &FALLEN[interrupt.cpu.index()];
     let hit = match interrupt.frame.is_el0() {

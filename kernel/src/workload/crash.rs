@@ -36,7 +36,7 @@ const WAYS: &[(&str, fn())] = &[
 ];
 
 /// Crashes in the way that `how=` names; comes back only if that did not work.
-pub(crate) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failure> {
+pub(crate) fn run(_: &Task, mut params: Params<'_>) -> Result<String, Failure> {
     let how = params.required_text("how")?;
     params.finish()?;
     let Some((_, crash)) = WAYS.iter().find(|(name, _)| *name == how) else {

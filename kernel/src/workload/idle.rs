@@ -45,7 +45,7 @@ const LATE: Duration = Duration::from_micros(50);
 ///
 /// # Errors
 /// A sentence about what did not happen, or should not have.
-pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failure> {
+pub(super) fn run(_: &Task, mut params: Params<'_>) -> Result<String, Failure> {
     let time = params.duration("time", Duration::from_millis(50))?;
     let sweep = params.count("sweep", 1500)?;
     let rounds = params.count("rounds", 100)?;

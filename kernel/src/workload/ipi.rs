@@ -89,7 +89,7 @@ fn letter(kind: usize, from: usize, to: usize, number: u64) -> u64 {
 ///
 /// # Errors
 /// A sentence about what did not happen, or should not have.
-pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failure> {
+pub(super) fn run(_: &Task, mut params: Params<'_>) -> Result<String, Failure> {
     let cpus = smp::all().count() as u64;
     let rounds = params.count("rounds", 400 / (cpus * cpus) + 5)?;
     let turns = params.count("turns", 200)?;

@@ -60,7 +60,7 @@ static ROUNDS: AtomicU64 = AtomicU64::new(0);
 ///
 /// # Errors
 /// A sentence about what did not happen, or should not have.
-pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failure> {
+pub(super) fn run(_: &Task, mut params: Params<'_>) -> Result<String, Failure> {
     let rounds = params.count("rounds", 1000)?;
     let nmi = params.duration("nmi", Duration::from_micros(20))?;
     params.finish()?;

@@ -17,11 +17,16 @@ mod storm;
 mod support;
 mod withdrawn;
 
-use crate::thread::{self, Spec};
+use crate::thread::{self, SpawnError, Spec};
 use crate::{say, smp, user, verdict};
+use abi::error::Error;
 use alloc::string::String;
 use boot::args::{Config, Params, Run, Switch};
 use core::fmt;
+use core::sync::atomic::{
+    AtomicBool,
+    Ordering::{Acquire, Release},
+};
 use sched::{CpuSet, Level};
 
 /// What a workload is given.
@@ -48,7 +53,7 @@ impl<T: fmt::Display> From<T> for Failure {
 }
 
 /// Runs one workload to its verdict: what it did, as a short sentence.
-type Workload = fn(&Task, Params<'static>) -> Result<String, Failure>;
+type Workload = fn(&Task, Params<'_>) -> Result<String, Failure>;
 
 /// All workloads, by name.
 const WORKLOADS: &[(&str, Workload)] = &[
@@ -66,7 +71,7 @@ const WORKLOADS: &[(&str, Workload)] = &[
 ];
 
 /// The self-test has passed on every CPU before any workload runs.
-fn selftest(_: &Task, params: Params<'static>) -> Result<String, Failure> {
+fn selftest(_: &Task, params: Params<'_>) -> Result<String, Failure> {
     // ANCHOR: selftest
     params.finish()?;
     Ok(alloc::format!("selftest on {}", smp::up()))
@@ -97,6 +102,78 @@ pub(crate) fn start(config: &Config<'_>) {
     });
     if let Err(error) = main {
         verdict::fail(format_args!("the first thread could not be made: {error}"));
+    }
+}
+
+/// How a workload ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It did what it promised.
+    Passed,
+    /// It did not; the log has why.
+    Failed,
+}
+
+/// A run that a process wants, and how it ended.
+struct Wanted<'a> {
+    run: Run<'a>,
+    workload: Workload,
+    has_passed: AtomicBool,
+}
+
+/// Runs what `text` asks for, as it would stand behind `run=`, and says in the log what came of it. One at
+/// a time, and in a thread of its own, at the level that workloads are made for. `Process`.
+///
+/// # Errors
+/// [`Error::BadArgument`]: there is no such workload; [`Error::Busy`]: one runs, or NMIs rain already;
+/// [`Error::NoMemory`], [`Error::TooMany`]: no thread.
+pub(crate) fn run_for_a_process(text: &str) -> Result<Outcome, Error> {
+    static BUSY: AtomicBool = AtomicBool::new(false);
+    let run = boot::args::parse_run(text).map_err(|error| {
+        say!("{error}");
+        Error::BadArgument
+    })?;
+    let workload = find(&run).ok_or(Error::BadArgument)?;
+    if background::is_raining() || BUSY.swap(true, Acquire) {
+        return Err(Error::Busy);
+    }
+    let wanted = Wanted {
+        run,
+        workload,
+        has_passed: AtomicBool::new(false),
+    };
+    let thread = thread::spawn(&Spec {
+        name: "workload",
+        level: Level::HIGHEST,
+        allowed: CpuSet::ALL,
+        entry: run_wanted,
+        argument: (&raw const wanted) as usize,
+    });
+    // Joined before `wanted` ends.
+    let result = thread.map(|thread| thread.join());
+    BUSY.store(false, Release);
+    result.map_err(|error| match error {
+        SpawnError::TooMany => Error::TooMany,
+        _ => Error::NoMemory,
+    })?;
+    Ok(match wanted.has_passed.into_inner() {
+        true => Outcome::Passed,
+        false => Outcome::Failed,
+    })
+}
+
+fn run_wanted(wanted: usize) {
+    // SAFETY: `run_for_a_process` passed its address, and waits for this thread.
+    let wanted = unsafe { &*(wanted as *const Wanted<'_>) };
+    let task = Task {
+        seed: crate::start::config().seed,
+    };
+    match (wanted.workload)(&task, wanted.run.params.clone()) {
+        Ok(what) => {
+            say!("done: {what}");
+            wanted.has_passed.store(true, Release);
+        }
+        Err(Failure(why)) => say!("failed: {}: {why}", wanted.run.workload),
     }
 }
 

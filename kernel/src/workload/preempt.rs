@@ -49,7 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// A sentence about what did not happen, or should not have.
-pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failure> {
+pub(super) fn run(_: &Task, mut params: Params<'_>) -> Result<String, Failure> {
     let cpus = smp::all().count() as u64;
     let time = params.duration("time", Duration::from_millis(200))?;
     let pinned = params.count("threads", 3)?;

@@ -47,7 +47,7 @@ const READ_EXECUTE: Rights = Rights::READ.with(Rights::EXECUTE);
 ///
 /// # Errors
 /// A sentence about what should not have been.
-pub(super) fn run(task: &Task, mut params: Params<'static>) -> Result<String, Failure> {
+pub(super) fn run(task: &Task, mut params: Params<'_>) -> Result<String, Failure> {
     let rounds = params.count("rounds", 1000)?;
     let nmi = params.duration("nmi", Duration::from_micros(100))?;
     params.finish()?;

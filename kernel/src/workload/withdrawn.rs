@@ -47,7 +47,7 @@ static HANDLED: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 ///
 /// # Errors
 /// A sentence about what did not happen, or should not have.
-pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failure> {
+pub(super) fn run(_: &Task, mut params: Params<'_>) -> Result<String, Failure> {
     let rounds = params.count("rounds", 200)?;
     let time = params.duration("time", Duration::from_millis(200))?;
     params.finish()?;

@@ -86,7 +86,7 @@ const ROWS: &[Row] = &[
 ];
 
 /// Measures and prints the rows of `group=`, or all.
-pub(super) fn run(_: &Task, mut params: Params<'static>) -> Result<String, Failure> {
+pub(super) fn run(_: &Task, mut params: Params<'_>) -> Result<String, Failure> {
     let group = params.text("group")?;
     params.finish()?;
     if let Some(group) = group

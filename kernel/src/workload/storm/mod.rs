@@ -78,7 +78,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn read(task: &Task, mut params: Params<'static>) -> Result<Self, Failure> {
+    fn read(task: &Task, mut params: Params<'_>) -> Result<Self, Failure> {
         let hz = clock::frequency().hz();
         let (default, most) = match clock::is_exact() {
             true => (hz / EXACT_PERIOD, hz / LEAST_EXACT_PERIOD),
@@ -109,7 +109,7 @@ impl Plan {
 }
 
 /// The workload.
-pub(crate) fn run(task: &Task, params: Params<'static>) -> Result<String, Failure> {
+pub(crate) fn run(task: &Task, params: Params<'_>) -> Result<String, Failure> {
     let plan = Plan::read(task, params)?;
     let storm = make()?;
     let mean_ticks = clock::frequency().hz() / plan.rate;
