@@ -85,36 +85,24 @@ impl<const N: usize> Lines<N> {
     /// Gives every full line to `print`, in order, unless somebody else is at it. Not reentrant by
     /// itself: a line written meanwhile by whoever interrupts is drained here too.
     pub fn drain(&self, mut print: impl FnMut(&[u8])) {
-        while self.front_is_full() || self.lost.load(Relaxed) != 0 {
-            if self.draining.swap(true, SeqCst) {
+        // Who wrote after the last look found us draining and left: look again.
+        while self.has_any() {
+            let Some(mut drainer) = self.drainer() else {
                 return;
-            }
-            while let Some(slot) = self.front() {
-                let len = slot.len.load(Relaxed) as usize;
-                // SAFETY: the slot is full, and only the drainer reads and frees it.
-                let text = unsafe { &*slot.text.get() };
-                print(&text[..len.min(LINE_BYTES)]);
-                let at = self.tail.load(Relaxed);
-                slot.turn.store(lap::<N>(at) * 2 + 2, Release);
-                self.tail.store(at + 1, Release);
-            }
-            let lost = self.lost.swap(0, Relaxed);
-            if lost != 0 {
-                let mut text = [0; LINE_BYTES];
-                let mut writer = LineWriter {
-                    text: &mut text,
-                    len: 0,
-                };
-                let _ = fmt::write(
-                    &mut writer,
-                    format_args!("({lost} lines lost: the ring was full)"),
-                );
-                let len = writer.len;
-                print(&text[..len]);
-            }
-            self.draining.store(false, SeqCst);
-            // Who wrote after the last look found us draining and left: look again.
+            };
+            while drainer.next(&mut print) {}
         }
+    }
+
+    /// Whether there is a line to print, or a word to say about lost ones.
+    pub fn has_any(&self) -> bool {
+        self.front().is_some() || self.lost.load(Relaxed) != 0
+    }
+
+    /// The right to take lines out, unless somebody has it. Who gives it back looks whether
+    /// [`Lines::has_any`] again: others came and left meanwhile.
+    pub fn drainer(&self) -> Option<Drainer<'_, N>> {
+        (!self.draining.swap(true, SeqCst)).then_some(Drainer(self))
     }
 
     /// Keeps everybody from draining, if nobody is at it: for who is about to stop the others, so
@@ -159,14 +147,51 @@ impl<const N: usize> Lines<N> {
         }
     }
 
-    fn front_is_full(&self) -> bool {
-        self.front().is_some()
-    }
-
     fn front(&self) -> Option<&Slot> {
         let at = self.tail.load(Acquire);
         let slot = &self.slots[at as usize % N];
         (slot.turn.load(SeqCst) == lap::<N>(at) * 2 + 1).then_some(slot)
+    }
+}
+
+/// The right to take lines out of a ring, which one has at a time.
+pub struct Drainer<'a, const N: usize>(&'a Lines<N>);
+
+impl<const N: usize> Drainer<'_, N> {
+    /// Gives the next line to `print`, or what there is to say about lost ones; whether there was any.
+    pub fn next(&mut self, mut print: impl FnMut(&[u8])) -> bool {
+        let lines = self.0;
+        if let Some(slot) = lines.front() {
+            let len = slot.len.load(Relaxed) as usize;
+            // SAFETY: the slot is full, and only the drainer reads and frees it.
+            let text = unsafe { &*slot.text.get() };
+            print(&text[..len.min(LINE_BYTES)]);
+            let at = lines.tail.load(Relaxed);
+            slot.turn.store(lap::<N>(at) * 2 + 2, Release);
+            lines.tail.store(at + 1, Release);
+            return true;
+        }
+        let lost = lines.lost.swap(0, Relaxed);
+        if lost != 0 {
+            let mut text = [0; LINE_BYTES];
+            let mut writer = LineWriter {
+                text: &mut text,
+                len: 0,
+            };
+            let _ = fmt::write(
+                &mut writer,
+                format_args!("({lost} lines lost: the ring was full)"),
+            );
+            let len = writer.len;
+            print(&text[..len]);
+        }
+        lost != 0
+    }
+}
+
+impl<const N: usize> Drop for Drainer<'_, N> {
+    fn drop(&mut self) {
+        self.0.draining.store(false, SeqCst);
     }
 }
 

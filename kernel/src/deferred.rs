@@ -13,7 +13,7 @@ use cpu::percpu::MAX_CPUS;
 pub(crate) struct Work(u32);
 
 impl Work {
-    /// Print what was logged.
+    /// Print what was logged, or have it printed.
     pub(crate) const DRAIN_CONSOLE: Self = Self(1 << 0);
 }
 
@@ -34,6 +34,6 @@ pub(crate) fn raise(work: Work) {
 pub(crate) fn handle(interrupt: &irq::Interrupt<'_>) {
     let pending = PENDING[interrupt.cpu.index()].swap(0, Ordering::Acquire);
     if pending & Work::DRAIN_CONSOLE.0 != 0 {
-        console::drain();
+        console::drain_or_tell();
     }
 }

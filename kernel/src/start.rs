@@ -18,7 +18,6 @@ use cpu::mask::Mechanism;
 use cpu::percpu;
 use cpu::plant::{self, Plant};
 use drivers::gicv3::Groups;
-use drivers::pl011::Pl011;
 use log::LevelFilter;
 use spin::Once;
 
@@ -124,8 +123,8 @@ fn read_tree(pa: u64) -> (&'static BootInfo<'static>, ValidBlob<'static>) {
 fn open_console(info: &BootInfo<'_>) {
     let registers = info.uart.registers;
     match mm::device::map(registers.base(), registers.size()) {
-        // SAFETY: the device tree says that a PL011 is there; mapped for ever.
-        Ok(base) => console::set_uart(unsafe { Pl011::new(base) }),
+        // SAFETY: the device tree says that a PL011 is there, and it was just mapped.
+        Ok(base) => unsafe { console::set_uart(base, registers.size()) },
         Err(error) => verdict::fail(format_args!("the UART could not be mapped: {error}")),
     }
 }

@@ -69,18 +69,9 @@ pub(crate) fn map(va: u64, pa: u64, bytes: u64, attributes: Attributes) -> Resul
 /// Unmaps the page at `va`, on all CPUs, if one is mapped there; gives its physical address.
 pub(crate) fn unmap_page(va: u64) -> Option<u64> {
     let _taken = POOL_TAKEN.lock();
-    let mut table = root_table();
-    for shift in [30, 21] {
-        // SAFETY: `table` is a table of the kernel's tree, and the lock is held.
-        let entry = unsafe { entry_at(table, va, shift).read_volatile() };
-        if entry & (VALID | TABLE_OR_PAGE) != VALID | TABLE_OR_PAGE {
-            return None;
-        }
-        table = phys_to_virt(entry & ADDRESS) as *mut Table;
-    }
-    // SAFETY: as above.
-    let slot = unsafe { entry_at(table, va, 12) };
-    // SAFETY: as above.
+    // SAFETY: the lock is held.
+    let slot = unsafe { page_slot(va) }?;
+    // SAFETY: it is an entry of a table, and the lock is held.
     let entry = unsafe { slot.read_volatile() };
     if entry & VALID == 0 {
         return None;
@@ -92,6 +83,40 @@ pub(crate) fn unmap_page(va: u64) -> Option<u64> {
             in(reg) va >> 12 & 0xfff_ffff_ffff, options(nostack));
     }
     Some(entry & ADDRESS)
+}
+
+/// Maps the page at `va`, which was unmapped, to `pa` again: for who must not wait for a lock, nor needs
+/// to.
+///
+/// # Safety
+/// No other CPU is at the kernel's tables: all have stopped.
+pub(crate) unsafe fn map_page_again(va: u64, pa: u64, attributes: Attributes) {
+    // SAFETY: the caller's promise stands in for the lock.
+    if let Some(slot) = unsafe { page_slot(va) } {
+        // SAFETY: as above; nothing is mapped here, and the walk sees it (DDI 0487, D8.14.1).
+        unsafe {
+            slot.write_volatile(pa | attributes.0 | TABLE_OR_PAGE | VALID);
+            core::arch::asm!("dsb ishst", "isb", options(nostack));
+        }
+    }
+}
+
+/// The entry for the page at `va`, if there is a table for it.
+///
+/// # Safety
+/// Nobody else changes the tables.
+unsafe fn page_slot(va: u64) -> Option<*mut u64> {
+    let mut table = root_table();
+    for shift in [30, 21] {
+        // SAFETY: `table` is a table of the kernel's tree.
+        let entry = unsafe { entry_at(table, va, shift).read_volatile() };
+        if entry & (VALID | TABLE_OR_PAGE) != VALID | TABLE_OR_PAGE {
+            return None;
+        }
+        table = phys_to_virt(entry & ADDRESS) as *mut Table;
+    }
+    // SAFETY: as above.
+    Some(unsafe { entry_at(table, va, 12) })
 }
 
 /// Maps one page or block at the largest size that fits; gives its bytes.

@@ -6,8 +6,8 @@
 //! `Process`, and nobody who closes a handle waits for other CPUs.
 
 use super::{Process, Ref};
-use crate::smp;
 use crate::thread::{self, JoinHandle, SpawnError, Spec};
+use crate::{console, smp};
 use alloc::boxed::Box;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{
@@ -117,6 +117,7 @@ fn run(_: usize) {
         for process in list(ended) {
             process.empty();
         }
+        console::forget_dead_reader();
         retired::collect(smp::prod_and_relax());
         // What they held is free: who starts them anew finds it so.
         for process in list(ended) {
