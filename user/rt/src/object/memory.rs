@@ -99,7 +99,7 @@ impl Memory {
 ///
 /// # Safety
 /// If the process is this one: nothing in it uses the range any more.
-pub(crate) unsafe fn unmap(process: &Process, address: usize, bytes: usize) -> Result<(), Error> {
+pub unsafe fn unmap(process: &Process, address: usize, bytes: usize) -> Result<(), Error> {
     let arguments = [process.word(), address as u64, bytes as u64];
     // SAFETY: the caller's.
     unsafe { plain(Call::MemoryUnmap, arguments) }.map(drop)

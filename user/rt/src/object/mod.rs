@@ -13,8 +13,7 @@ mod thread;
 
 pub use endpoint::{Answer, Endpoint, Reply, reply_to_caller};
 pub use machine::{Irq, Listed, Machine, Trigger};
-pub(crate) use memory::unmap;
-pub use memory::{Mapping, Memory, MemoryKind, PAGE};
+pub use memory::{Mapping, Memory, MemoryKind, PAGE, unmap};
 pub use notification::Notification;
 pub use process::{Process, ProcessReport, ProcessState};
 pub use thread::{Registers, Thread, ThreadStart, USES_FP};
