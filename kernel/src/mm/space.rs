@@ -176,7 +176,8 @@ impl Space {
                 if state.regions.is_empty() {
                     return;
                 }
-                let settled = state.regions.iter().find(|region| !region.in_passage);
+                // From the end: then none has to move.
+                let settled = state.regions.iter().rfind(|region| !region.in_passage);
                 settled.map(|region| (region.start, region.bytes))
             };
             match place {

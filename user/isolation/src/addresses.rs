@@ -88,7 +88,7 @@ fn nothing(victim: &mut Victim) -> Result<u64, Wrong> {
     ];
     let mut tried = 0;
     for address in addresses {
-        for which in 0..ACCESSES.len() {
+        for (which, access) in ACCESSES.into_iter().enumerate() {
             let fault = refused(victim, which, address)?;
             let nothing = FaultKind::NotMapped as u64;
             let mapped = FaultKind::NotPermitted as u64;
@@ -96,8 +96,7 @@ fn nothing(victim: &mut Victim) -> Result<u64, Wrong> {
             let right = fault.kind == nothing || address >= LINEAR && fault.kind == mapped;
             ensure!(
                 right,
-                "{:?} at {address:#x} gives a fault of kind {}",
-                ACCESSES[which],
+                "{access:?} at {address:#x} gives a fault of kind {}",
                 fault.kind
             );
             tried += 1;

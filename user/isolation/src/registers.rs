@@ -44,7 +44,7 @@ fn general() -> Result<u64, Wrong> {
     {
         let mut before = Registers::default();
         for (at, x) in before.x.iter_mut().enumerate() {
-            *x = 0x0101_0101_0101_0101 * (at as u64 + 1) ^ round as u64;
+            *x = (0x0101_0101_0101_0101 * (at as u64 + 1)) ^ round as u64;
         }
         before.x[8] = call;
         before.tls = 0x7135;

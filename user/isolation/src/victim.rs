@@ -4,6 +4,7 @@
 //! exactly one fault, and where that is tells whether the instruction was executed.
 
 use abi::message::{Fault, FaultKind, RESUME};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use rt::object::{MemoryKind, PAGE};
 use rt::object::{Registers, ThreadStart, USES_FP};
@@ -41,7 +42,7 @@ pub(crate) enum Fp {
 /// What became of an instruction.
 pub(crate) enum Outcome {
     /// It was executed, and left these registers.
-    Executed(Registers),
+    Executed(Box<Registers>),
     /// It faulted.
     Refused(Fault),
 }
@@ -117,7 +118,8 @@ impl Victim {
         let fault = self.fault(stopped)?;
         let marked = fault.kind == FaultKind::Undefined as u64;
         if marked && fault.pc == pc + 4 {
-            return self.thread.registers().map(Outcome::Executed);
+            let registers = self.thread.registers()?;
+            return Ok(Outcome::Executed(Box::new(registers)));
         }
         Ok(Outcome::Refused(fault))
     }
