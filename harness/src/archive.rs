@@ -58,6 +58,11 @@ impl Files {
         Ok(())
     }
 
+    /// Their names, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.files.len()

@@ -52,6 +52,18 @@ impl Program {
         self
     }
 
+    /// Waits for a key from the serial line, and prints it.
+    #[must_use]
+    pub fn echo(mut self) -> Self {
+        self = self.mov(0, UART_DATA).mov(1, 0x301); // on, sending, receiving (DDI 0183, 3.3.8)
+        self.words.push(0xb900_3001); // str w1, [x0, #0x30]
+        self.words.push(0xb940_1802); // ldr w2, [x0, #0x18]
+        self.words.push(0x3727_ffe2); // tbnz w2, #4, .-4: nothing has come
+        self.words.push(0xb940_0001); // ldr w1, [x0]
+        self.words.push(0xb900_0001); // str w1, [x0]
+        self
+    }
+
     /// Ends QEMU with this exit status.
     #[must_use]
     pub fn exit(mut self, status: u64) -> Self {

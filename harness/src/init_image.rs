@@ -34,12 +34,19 @@ pub struct Made {
     pub path: PathBuf,
     /// Its size.
     pub bytes: usize,
-    /// How many files are in it.
-    pub files: usize,
+    /// The names of the files in it.
+    pub files: Vec<String>,
     /// How many of them are programs of Petrel's, `init` counted.
     pub programs: usize,
     /// How many of them are under `extra/`.
     pub extra: usize,
+}
+
+impl Made {
+    /// Whether there is a file of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.files.iter().any(|file| file == name)
+    }
 }
 
 /// Builds the programs and packs them, with the files of `extra` if there is such a folder, into `path`.
@@ -85,7 +92,7 @@ pub fn make(workspace: &Workspace, extra: Option<&Path>, path: &Path) -> Result<
     Ok(Made {
         path: path.to_owned(),
         bytes: archive.len(),
-        files: files.count(),
+        files: files.names().map(str::to_owned).collect(),
         programs: programs.len(),
         extra: files.count() - own,
     })

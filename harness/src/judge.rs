@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::dialogue::Dialogue;
 use crate::guest::Program;
 use crate::lab::Lab;
 use crate::machine::{Boot, Machine};
-use crate::run::{self, Options};
+use crate::run::{self, Input, Options};
 use crate::verdict::{Breakage, Verdict};
 
 /// One guest, and the verdict it must get.
@@ -21,6 +22,7 @@ pub struct Case {
     pub name: &'static str,
     program: Program,
     machine: Machine,
+    dialogue: Dialogue,
     verdict: Verdict,
 }
 
@@ -40,6 +42,7 @@ pub fn cases() -> Vec<Case> {
         name,
         program,
         machine: Machine::default().cpus(1),
+        dialogue: Dialogue::new(),
         verdict,
     };
     let broken = |name, program, breakage| case(name, program, Verdict::Broken(breakage));
@@ -109,6 +112,21 @@ pub fn cases() -> Vec<Case> {
             said("oops\n").power_off(),
             no_verdict(0, "oops"),
         ),
+        Case {
+            dialogue: Dialogue::new().then("name? ", "P").then("P or F? ", "ASS"),
+            ..case(
+                "a-dialogue",
+                said("name? ")
+                    .echo()
+                    .print(" P or F? ")
+                    .echo()
+                    .echo()
+                    .echo()
+                    .print("\npetrel: PASS all\n")
+                    .exit(0),
+                pass(),
+            )
+        },
         broken(
             "a-hang-after-a-pass",
             said("petrel: PASS all\n").hang(),
@@ -140,12 +158,13 @@ impl Case {
                 _ => BOUND,
             },
             output_limit_bytes: OUTPUT_LIMIT_BYTES,
+            input: Input::Typed(self.dialogue.clone()),
             ..Options::default()
         };
         let run = run::run(&line, options, &mut |_| {})?;
         let verdict = Verdict::of(&run);
         ensure!(
-            verdict == self.verdict,
+            verdict == self.verdict && run.unanswered.is_none(),
             "expected {:?}, but the verdict is {verdict:?}\n{}\nrepeat: {line}",
             self.verdict,
             run.tail(40)

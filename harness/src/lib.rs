@@ -17,6 +17,7 @@
 //! | [`qemu`] | finding QEMU, and knowing what this version of it can do |
 //! | [`machine`] | a machine described, and the command line that makes it |
 //! | [`run`] | one run of QEMU: its output, its end, the bound |
+//! | [`dialogue`], [`keyboard`] | who types: a script that waits for its cues, or somebody |
 //! | [`verdict`] | what a run proved |
 //! | [`disk`] | disk images, whole and damaged |
 //! | [`dtb`], [`guest`], [`shim`] | device trees and tiny guests, made to order |
@@ -35,6 +36,7 @@ pub mod bench;
 pub mod binary;
 pub mod cargo;
 pub mod check;
+pub mod dialogue;
 pub mod disk;
 pub mod dtb;
 pub mod flat;
@@ -43,6 +45,7 @@ pub mod image;
 pub mod init_image;
 pub mod judge;
 pub mod junit;
+pub mod keyboard;
 pub mod lab;
 pub mod machine;
 pub mod programs;

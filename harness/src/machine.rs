@@ -242,6 +242,16 @@ pub struct CommandLine {
 }
 
 impl CommandLine {
+    /// Of any program; for tests of what runs one.
+    #[cfg(test)]
+    pub(crate) fn of(program: &str, arguments: &[&str]) -> Self {
+        Self {
+            program: program.into(),
+            arguments: arguments.iter().map(|&word| word.to_owned()).collect(),
+            folder: None,
+        }
+    }
+
     /// The same, run in `folder`: where the guest's files go by semihosting.
     #[must_use]
     pub fn in_folder(mut self, folder: &Path) -> Self {

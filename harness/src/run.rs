@@ -7,7 +7,7 @@
 
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -17,6 +17,8 @@ use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::dialogue::{Dialogue, Typist, Unanswered};
+use crate::keyboard::{Keys, RawTerminal};
 use crate::machine::CommandLine;
 
 /// The bound when nothing else is said. Boot to power-off takes a tenth of a second.
@@ -59,18 +61,22 @@ pub enum Echo {
 }
 
 /// What the guest may read from its serial line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Nothing.
     Nothing,
     /// What this program's own standard input gives.
     Inherited,
+    /// Every key that is pressed on the terminal that standard input is.
+    Keyboard,
+    /// What this types.
+    Typed(Dialogue),
 }
 
 /// How a run is to be made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// After so long, QEMU is ended.
+    /// After so long, QEMU is ended. `Duration::MAX`: never.
     pub bound: Duration,
     /// After so much output, too.
     pub output_limit_bytes: usize,
@@ -102,7 +108,7 @@ pub enum Ended {
     OverBound(Duration),
     /// By us: it printed more than so many bytes.
     OverOutput(usize),
-    /// By us: Ctrl-C.
+    /// By us: Ctrl-C, or the key that leaves a guest.
     Interrupted,
 }
 
@@ -115,6 +121,8 @@ pub struct Run {
     pub ended: Ended,
     /// How long it took, in host time.
     pub elapsed: Duration,
+    /// What was still waited for, of what was to be typed.
+    pub unanswered: Option<Unanswered>,
 }
 
 impl Run {
@@ -143,9 +151,10 @@ pub fn run(line: &CommandLine, options: Options, observer: &mut dyn FnMut(&str))
     let (reader, writer) = io::pipe().context("cannot make a pipe")?;
     let mut command = line.command();
     command
-        .stdin(match options.input {
+        .stdin(match &options.input {
             Input::Nothing => Stdio::null(),
             Input::Inherited => Stdio::inherit(),
+            Input::Keyboard | Input::Typed(_) => Stdio::piped(),
         })
         .stdout(writer.try_clone().context("cannot make a pipe")?)
         .stderr(writer);
@@ -160,9 +169,18 @@ pub fn run(line: &CommandLine, options: Options, observer: &mut dyn FnMut(&str))
         child,
         status: None,
     };
+    let stdin = guest.child.stdin.take();
     let mut record = Record::new(options.echo, observer);
+    let mut hands = Hands::of(&options.input, stdin)?;
     let chunks = read_in_background(reader);
-    let stopped = follow(&mut guest, &chunks, &mut record, started, &options)?;
+    let stopped = follow(
+        &mut guest,
+        &chunks,
+        &mut record,
+        &mut hands,
+        started,
+        &options,
+    )?;
     if stopped.is_some() {
         guest.end()?;
         while let Ok(chunk) = chunks.recv_timeout(TICK) {
@@ -170,6 +188,9 @@ pub fn run(line: &CommandLine, options: Options, observer: &mut dyn FnMut(&str))
         }
     }
     record.finish();
+    let unanswered = hands.unanswered();
+    // Gives the terminal back before anybody prints what became of the run.
+    drop(hands);
     let ended = match (stopped, guest.status) {
         (Some(Stop::Bound), _) => Ended::OverBound(options.bound),
         (Some(Stop::Output), _) => Ended::OverOutput(options.output_limit_bytes),
@@ -184,7 +205,48 @@ pub fn run(line: &CommandLine, options: Options, observer: &mut dyn FnMut(&str))
         output: record.output,
         ended,
         elapsed: started.elapsed(),
+        unanswered,
     })
+}
+
+/// Who is at the guest's keyboard.
+enum Hands {
+    Nobody,
+    Somebody { keys: Keys, _terminal: RawTerminal },
+    Typist(Typist),
+}
+
+impl Hands {
+    /// `stdin` is the guest's, where it is a pipe of ours.
+    fn of(input: &Input, stdin: Option<ChildStdin>) -> Result<Self> {
+        Ok(match (input, stdin) {
+            (Input::Keyboard, Some(stdin)) => Self::Somebody {
+                _terminal: RawTerminal::enter()?,
+                keys: Keys::forward(stdin),
+            },
+            (Input::Typed(dialogue), Some(stdin)) => {
+                Self::Typist(Typist::new(dialogue.clone(), stdin))
+            }
+            _ => Self::Nobody,
+        })
+    }
+
+    fn look(&mut self, output: &[u8]) {
+        if let Self::Typist(typist) = self {
+            typist.look(output);
+        }
+    }
+
+    fn leave(&self) -> bool {
+        matches!(self, Self::Somebody { keys, .. } if keys.left())
+    }
+
+    fn unanswered(&self) -> Option<Unanswered> {
+        match self {
+            Self::Typist(typist) => typist.unanswered(),
+            _ => None,
+        }
+    }
 }
 
 /// Why a guest has to be ended.
@@ -199,12 +261,13 @@ fn follow(
     guest: &mut Guest,
     chunks: &Receiver<Vec<u8>>,
     record: &mut Record<'_>,
+    hands: &mut Hands,
     started: Instant,
     options: &Options,
 ) -> Result<Option<Stop>> {
     let mut open = true;
     while open || !guest.is_over()? {
-        if interrupted() {
+        if interrupted() || hands.leave() {
             return Ok(Some(Stop::Interrupt));
         }
         let left = options.bound.saturating_sub(started.elapsed());
@@ -220,7 +283,10 @@ fn follow(
             continue;
         }
         match chunks.recv_timeout(left.min(TICK)) {
-            Ok(chunk) => record.add(&chunk),
+            Ok(chunk) => {
+                record.add(&chunk);
+                hands.look(&record.output);
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => open = false,
         }
@@ -349,6 +415,39 @@ mod tests {
         record.finish();
         assert_eq!(record.output, b"one\r\ntwo\n\nthree");
         assert_eq!(seen, ["one", "two", "", "three"]);
+    }
+
+    fn held(dialogue: Dialogue) -> Run {
+        let take = "dd bs=1 count=4 2>&-";
+        let script = format!("printf 'name? '; {take}; printf ' more? '; {take}; exit 3");
+        let options = Options {
+            bound: Duration::from_secs(20),
+            input: Input::Typed(dialogue),
+            ..Options::default()
+        };
+        let line = CommandLine::of("sh", &["-c", &script]);
+        run(&line, options, &mut |_| {}).expect("sh starts")
+    }
+
+    #[test]
+    fn a_dialogue_is_held() {
+        let dialogue = Dialogue::new().then("name? ", "Ada\n");
+        let run = held(dialogue.then("more? ", "no.\n"));
+        assert_eq!(run.output, b"name? Ada\r more? no.\r");
+        assert_eq!(run.ended, Ended::Exited(3));
+        assert_eq!(run.unanswered, None);
+    }
+
+    #[test]
+    fn what_was_never_asked_is_told() {
+        let dialogue = Dialogue::new().then("name? ", "Ada\nno.\n");
+        let run = held(dialogue.then("again? ", "never\n"));
+        assert_eq!(run.ended, Ended::Exited(3));
+        let unanswered = run.unanswered.expect("the second step");
+        assert_eq!(
+            (unanswered.step, unanswered.awaits.as_str()),
+            (2, "again? ")
+        );
     }
 
     #[test]

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::dialogue::Dialogue;
 use crate::dtb::Node;
 use crate::init_image;
 use crate::lab::Lab;
 use crate::machine::{Boot, Machine};
 use crate::qemu::Version;
-use crate::run::{self, DEFAULT_BOUND, Options, Run};
+use crate::run::{self, DEFAULT_BOUND, Input, Options, Run};
 use crate::shim::{self, Blob};
 use crate::verdict::Verdict;
 use crate::workspace::Build;
@@ -89,6 +90,8 @@ pub struct Scenario {
     pub expect: Expect,
     /// What the output must contain.
     pub needs: Vec<&'static str>,
+    /// What is typed at its keyboard, and when.
+    pub dialogue: Option<Dialogue>,
     /// Host time after which QEMU is ended.
     pub bound: Duration,
     /// How often it runs.
@@ -110,6 +113,7 @@ impl Scenario {
             disk: None,
             expect: Expect::Pass,
             needs: Vec::new(),
+            dialogue: None,
             bound: DEFAULT_BOUND,
             repeat: Repeat::Once,
             oldest_qemu: None,
@@ -164,6 +168,21 @@ impl Scenario {
     pub fn needs(mut self, text: &'static str) -> Self {
         self.needs.push(text);
         self
+    }
+
+    /// Waits until this is printed, and types that; `\n` is the return key. Each looks behind what the one
+    /// before it found. All of it must come to pass.
+    #[must_use]
+    pub fn types(mut self, awaits: &str, types: &str) -> Self {
+        let dialogue = self.dialogue.take().unwrap_or_default();
+        self.dialogue = Some(dialogue.then(awaits, types));
+        self
+    }
+
+    /// Waits until this is printed, behind what was waited for before.
+    #[must_use]
+    pub fn sees(self, awaits: &str) -> Self {
+        self.types(awaits, "")
     }
 
     /// With another bound, in seconds of host time.
@@ -287,6 +306,9 @@ impl Scenario {
 
     /// What the run did not show, if anything.
     fn judge(&self, run: &Run) -> Result<()> {
+        if let Some(unanswered) = &run.unanswered {
+            bail!("{unanswered}; {}", Verdict::of(run));
+        }
         match (self.expect, Verdict::of(run)) {
             (Expect::Pass, Verdict::Pass(_)) => {}
             (Expect::Fail(why), Verdict::Fail(reason)) if reason.contains(why) => {}
@@ -319,6 +341,10 @@ impl Attempt<'_> {
         let line = scenario.machine.command_line(self.lab.qemu(), &self.boot);
         let options = Options {
             bound: scenario.bound,
+            input: match &scenario.dialogue {
+                Some(dialogue) => Input::Typed(dialogue.clone()),
+                None => Input::Nothing,
+            },
             ..Options::default()
         };
         let run = run::run(&line, options, &mut |_| {})?;
@@ -386,6 +412,7 @@ mod tests {
             output: output.as_bytes().to_vec(),
             ended: Ended::Exited(status),
             elapsed: Duration::ZERO,
+            unanswered: None,
         }
     }
 

@@ -151,6 +151,7 @@ mod tests {
             output: output.as_bytes().to_vec(),
             ended,
             elapsed: Duration::ZERO,
+            unanswered: None,
         })
     }
 

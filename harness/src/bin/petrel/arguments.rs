@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use harness::machine::Machine;
 use harness::run::DEFAULT_BOUND;
 use harness::workspace::Build;
@@ -97,4 +97,26 @@ pub(crate) fn number<T: std::str::FromStr>(option: &str, parser: &mut lexopt::Pa
     let value = parser.value()?.string()?;
     let parsed = value.parse().ok();
     parsed.with_context(|| format!("--{option} takes a number, not `{value}`"))
+}
+
+/// Options of the machine, and words that are boot arguments.
+pub(crate) fn boot_arguments(
+    mut parser: lexopt::Parser,
+    command: &str,
+) -> Result<(RunArguments, Vec<String>)> {
+    let mut arguments = RunArguments::default();
+    let mut bootargs = Vec::new();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Value(word) => bootargs.push(word.string()?),
+            Long(option) => {
+                let option = option.to_owned();
+                if !arguments.take(&option, &mut parser)? {
+                    bail!("{command} has no option --{option}");
+                }
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok((arguments, bootargs))
 }

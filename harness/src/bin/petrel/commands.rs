@@ -3,23 +3,19 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use harness::bench::Report;
 use harness::lab::Lab;
-use harness::machine::{Boot, CommandLine, Machine};
-use harness::run::{self, Echo, Input, Options, Run};
-use harness::verdict::{Breakage, Verdict};
+use harness::machine::{CommandLine, Machine};
+use harness::run::{self, Options};
+use harness::verdict::Verdict;
 use harness::workspace::{Build, Workspace};
 use harness::{image as images, init_image, suite, trace as traces, trials};
 use lexopt::prelude::*;
 
-use crate::NO_VERDICT;
-use crate::arguments::{Action, RunArguments, number};
-
-/// How long the demonstration's storm lasts.
-const DEMONSTRATION_SECONDS: u64 = 5;
+use crate::arguments::{Action, boot_arguments};
+use crate::show::exit_code;
 
 pub(crate) fn image(mut parser: lexopt::Parser) -> Result<ExitCode> {
     let mut build = Build::Normal;
@@ -53,113 +49,13 @@ pub(crate) fn image(mut parser: lexopt::Parser) -> Result<ExitCode> {
         workspace.relative(&made.path).display(),
         made.bytes.div_ceil(1024),
         made.programs,
-        made.files,
+        made.files.len(),
         match (&extra, made.extra) {
             (None, _) => String::new(),
             (Some(folder), count) => format!(", {count} of them from {}", folder.display()),
         }
     );
     Ok(ExitCode::SUCCESS)
-}
-
-pub(crate) fn run(parser: lexopt::Parser) -> Result<ExitCode> {
-    let (arguments, mut bootargs) = boot_arguments(parser, "run")?;
-    if bootargs.is_empty() {
-        bootargs.push(format!("run=storm:seconds={DEMONSTRATION_SECONDS}"));
-    }
-    let bound = arguments.bound_for(DEMONSTRATION_SECONDS);
-    // Somebody may want to type; a storm listens to nobody.
-    show(&arguments, &bootargs.join(" "), bound, Input::Inherited)
-}
-
-pub(crate) fn storm(mut parser: lexopt::Parser) -> Result<ExitCode> {
-    let mut arguments = RunArguments::default();
-    let mut seconds = DEMONSTRATION_SECONDS;
-    let mut bootargs = Vec::new();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("seconds") => seconds = number("seconds", &mut parser)?,
-            // What they may be is the kernel's to say: it names what it refuses.
-            Long(option @ ("seed" | "mask" | "ordinary")) => {
-                let option = option.to_owned();
-                bootargs.push(format!("{option}={}", parser.value()?.string()?));
-            }
-            Long(option) => {
-                let option = option.to_owned();
-                if !arguments.take(&option, &mut parser)? {
-                    bail!("storm has no option --{option}");
-                }
-            }
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    bootargs.push(format!("run=storm:seconds={seconds}"));
-    show(
-        &arguments,
-        &bootargs.join(" "),
-        arguments.bound_for(seconds),
-        Input::Nothing,
-    )
-}
-
-/// Runs one kernel in sight of everybody. The last line on standard output is the kernel's own.
-fn show(
-    arguments: &RunArguments,
-    bootargs: &str,
-    bound: Duration,
-    input: Input,
-) -> Result<ExitCode> {
-    let lab = Lab::open()?;
-    let boot = boot_in_sight(&lab, arguments, bootargs)?;
-    let line = arguments.machine.command_line(lab.qemu(), &boot);
-    if arguments.action == Action::Print {
-        println!("{line}");
-        return Ok(ExitCode::SUCCESS);
-    }
-    run::stop_on_ctrl_c()?;
-    let options = Options {
-        bound,
-        echo: Echo::Live,
-        input,
-        ..Options::default()
-    };
-    let run = run::run(&line, options, &mut |_| {})?;
-    Ok(exit_code(&run))
-}
-
-/// What is booted when somebody looks on: with the files of `EXTRA=`, and with the disk.
-fn boot_in_sight(lab: &Lab, arguments: &RunArguments, bootargs: &str) -> Result<Boot> {
-    let workspace = lab.workspace();
-    let extra = match &arguments.extra {
-        Some(folder) => Some(folder.clone()),
-        None => init_image::remembered_extra(workspace)?,
-    };
-    let made = init_image::make(workspace, extra.as_deref(), &workspace.init_image())
-        .with_context(|| match (&extra, &arguments.extra) {
-            (Some(folder), None) => format!(
-                "with EXTRA={} as in the last `make image` (without EXTRA= it forgets)",
-                folder.display()
-            ),
-            _ => "the init image".to_owned(),
-        })?;
-    let mut boot = Boot::new(lab.kernel(arguments.build)?, bootargs).initrd(made.path);
-    boot.disk.clone_from(&arguments.disk);
-    Ok(boot)
-}
-
-/// The exit status for a run, and why, where its last line does not say that itself.
-fn exit_code(run: &Run) -> ExitCode {
-    match Verdict::of(run) {
-        Verdict::Pass(_) => ExitCode::SUCCESS,
-        Verdict::Fail(_) => ExitCode::FAILURE,
-        Verdict::Broken(breakage) => {
-            eprintln!("petrel: {breakage}");
-            if matches!(breakage, Breakage::OverBound(_)) {
-                eprintln!("--- the last 40 lines of its output\n{}\n---", run.tail(40));
-            }
-            ExitCode::from(NO_VERDICT)
-        }
-    }
 }
 
 pub(crate) fn bench(mut parser: lexopt::Parser) -> Result<ExitCode> {
@@ -257,26 +153,4 @@ fn steps(
     } else {
         ExitCode::FAILURE
     })
-}
-
-/// Options of the machine, and words that are boot arguments.
-fn boot_arguments(
-    mut parser: lexopt::Parser,
-    command: &str,
-) -> Result<(RunArguments, Vec<String>)> {
-    let mut arguments = RunArguments::default();
-    let mut bootargs = Vec::new();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Value(word) => bootargs.push(word.string()?),
-            Long(option) => {
-                let option = option.to_owned();
-                if !arguments.take(&option, &mut parser)? {
-                    bail!("{command} has no option --{option}");
-                }
-            }
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    Ok((arguments, bootargs))
 }

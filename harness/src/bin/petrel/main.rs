@@ -2,6 +2,7 @@
 
 mod arguments;
 mod commands;
+mod show;
 
 use std::process::ExitCode;
 
@@ -14,8 +15,9 @@ petrel <command>
   image      build the kernel and the programs, and make what is booted of them
              --extra <dir>   with the files of this folder, under /extra
              --planted       only the kernel with the planted bugs
-  run        boot it and show what it prints
+  run        boot it and show what it prints; on a terminal it ends in the shell
              [bootarg ...]   in place of the demonstration's
+             (Ctrl-] leaves a guest that reads keys, Ctrl-C any other)
   storm      the storm, for so much guest time
              --seconds <n>   (5)
              --seed <n>
@@ -60,8 +62,8 @@ fn dispatch() -> Result<ExitCode> {
     match parser.next()? {
         Some(Value(command)) => match command.to_string_lossy().as_ref() {
             "image" => commands::image(parser),
-            "run" => commands::run(parser),
-            "storm" => commands::storm(parser),
+            "run" => show::run(parser),
+            "storm" => show::storm(parser),
             "bench" => commands::bench(parser),
             "scenarios" => commands::scenarios(parser),
             "trace" => commands::trace(parser),
