@@ -206,6 +206,28 @@ impl Scenario {
         self
     }
 
+    /// The same with each mechanism, on one, two and four CPUs, dry and in the rain: what a program does at
+    /// EL0 must not depend on any of them.
+    pub fn everywhere(self) -> Vec<Self> {
+        let mut all = Vec::new();
+        for mask in ["pmr", "daif"] {
+            for cpus in [1, 2, 4] {
+                for rain in ["", "-rain"] {
+                    let mut one = self.clone();
+                    one.name = format!("{}-{mask}-{cpus}{rain}", self.name);
+                    one.bootargs = format!("mask={mask} {}", self.bootargs);
+                    one.machine = one.machine.cpus(cpus);
+                    if !rain.is_empty() {
+                        one.bootargs = format!("rain=on {}", one.bootargs);
+                        one = one.needs("rain on ");
+                    }
+                    all.push(one);
+                }
+            }
+        }
+        all
+    }
+
     /// Runs it.
     ///
     /// # Errors
@@ -405,6 +427,7 @@ fn difference(first: &str, second: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialogue::Unanswered;
     use crate::run::Ended;
 
     fn run(output: &str, status: i32) -> Run {
@@ -431,6 +454,31 @@ mod tests {
         );
         assert!(scenario.judge(&run("petrel: PASS frobnicate", 0)).is_err());
         assert!(scenario.judge(&run("petrel: FAIL frobnicate", 0)).is_err());
+    }
+
+    #[test]
+    fn everywhere_is_twelve_places() {
+        let all = Scenario::passes("el0/x", "run=exec:path=/bin/x").everywhere();
+        let names: Vec<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
+        assert_eq!(names.len(), 12);
+        assert!(names.contains(&"el0/x-pmr-1") && names.contains(&"el0/x-daif-4-rain"));
+        let rained = all.iter().filter(|s| s.bootargs.contains("rain=on"));
+        assert_eq!(rained.count(), 6);
+        let daif = all.iter().filter(|s| s.bootargs.contains("mask=daif"));
+        assert_eq!(daif.count(), 6);
+    }
+
+    #[test]
+    fn what_was_never_asked_for_is_a_failure() {
+        let scenario = Scenario::passes("a", "").types("petrel> ", "ps\n");
+        let mut run = run("petrel: PASS", 0);
+        run.unanswered = Some(Unanswered {
+            step: 1,
+            steps: 1,
+            awaits: "petrel> ".to_owned(),
+        });
+        let error = scenario.judge(&run).expect_err("nothing was typed");
+        assert!(error.to_string().contains("`petrel> `"));
     }
 
     #[test]

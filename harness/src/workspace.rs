@@ -84,6 +84,11 @@ impl Workspace {
         self.target.join("test-initrd.cpio")
     }
 
+    /// The disk of `make run`: made when it is not there, and kept.
+    pub fn disk(&self) -> PathBuf {
+        self.target.join("disk.img")
+    }
+
     /// Where test runs keep their full output.
     pub fn logs(&self) -> PathBuf {
         self.target.join("test-logs")

@@ -34,7 +34,7 @@ petrel <command>
 run and storm also take
   --cpu <model>  --cpus <n>  --memory-mib <n>  --el2  --secure  --gic-version <n>
   --extra <dir>  with the files of this folder, under /extra (else as in the last `image`)
-  --disk <file>  with a disk that holds these bytes
+  --disk <file>  with a disk that holds these bytes (else target/disk.img, made once and kept)
   --icount       guest time is instructions, the same in every run
   --planted      the kernel with the planted bugs
   --bound <s>    seconds of host time after which QEMU is ended

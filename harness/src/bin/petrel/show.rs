@@ -1,5 +1,6 @@
 //! The runs that somebody looks on: `run` and `storm`.
 
+use std::fs;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use boot::args;
 use harness::dialogue::Dialogue;
+use harness::disk::Disk;
 use harness::init_image::{self, Made};
 use harness::keyboard::LEAVE_NAME;
 use harness::lab::Lab;
@@ -131,9 +133,20 @@ fn init_image_in_sight(lab: &Lab, arguments: &RunArguments) -> Result<Made> {
 }
 
 fn boot(lab: &Lab, arguments: &RunArguments, made: Made, bootargs: String) -> Result<Boot> {
-    let mut boot = Boot::new(lab.kernel(arguments.build)?, bootargs).initrd(made.path);
-    boot.disk.clone_from(&arguments.disk);
-    Ok(boot)
+    let disk = match &arguments.disk {
+        Some(disk) => {
+            // QEMU would say so as well, and other things besides.
+            fs::metadata(disk).with_context(|| format!("--disk {}", disk.display()))?;
+            disk.clone()
+        }
+        None => {
+            let disk = lab.workspace().disk();
+            Disk::Files.provide(&disk)?;
+            disk
+        }
+    };
+    let boot = Boot::new(lab.kernel(arguments.build)?, bootargs);
+    Ok(boot.initrd(made.path).disk(disk))
 }
 
 /// Runs one kernel in sight of everybody. The last line on standard output is the kernel's own.
