@@ -6,8 +6,9 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 # .tools/env exists only where scripts/setup had to choose another Rust toolchain.
-SETUP := scripts/setup --quiet && { [ ! -f .tools/env ] || . ./.tools/env; }
-PETREL := $(SETUP) && exec cargo run --quiet --package petrel-harness --bin petrel --
+ENV := { [ ! -f .tools/env ] || . ./.tools/env; }
+CALL := $(ENV) && exec cargo run --quiet --package petrel-harness --bin petrel --
+PETREL := scripts/setup --quiet && $(CALL)
 
 .PHONY: help setup doctor run storm bench trace image test check docs clean
 
@@ -40,7 +41,7 @@ image: ## target/petrel.img (boots), petrel.elf (symbols), initrd.cpio (EXTRA=di
 	@$(PETREL) image $(EXTRA_OPTION)
 
 test: ## every check there is; the last lines say what passed
-	@$(PETREL) test
+	@scripts/setup --quiet --test && $(CALL) test
 
 check: ## the quick checks only
 	@$(PETREL) check

@@ -86,3 +86,21 @@ can_compile() {
 
 # rustc links the host's programs (the harness) by way of the C compiler.
 have_cc() { command -v cc >/dev/null; }
+
+# The names under which systems have a C compiler for AArch64: Debian and Fedora, Arm's own, Homebrew's.
+cross_names="aarch64-linux-gnu-gcc aarch64-none-elf-gcc aarch64-elf-gcc aarch64-unknown-linux-gnu-gcc"
+
+# The one that the tests of programs in C use, in the order in which they look.
+find_cross() {
+    local name
+    for name in $cross_names; do
+        if [ -x "$tools/cross/usr/bin/$name" ]; then
+            echo "$tools/cross/usr/bin/$name"
+            return
+        fi
+    done
+    for name in $cross_names; do
+        command -v "$name" && return
+    done
+    return 1
+}
