@@ -178,7 +178,7 @@ pub enum StructureFault {
         /// What stands there.
         found: u32,
     },
-    /// A node's name is empty, not printable, not terminated; or the root has one.
+    /// A node's name is empty, not printable, not terminated, or has a slash; or the root has one.
     NodeName,
     /// A property's name is not in the strings block, or empty.
     PropertyName,

@@ -87,8 +87,10 @@ impl<'a> Cursor<'a> {
     }
 
     fn begin(&mut self, at: usize) -> Result<Event<'a>, BlobError> {
-        let name =
-            text(&self.bytes[..self.end], self.at).ok_or(fault(at, StructureFault::NodeName))?;
+        // A slash in a name would make a path say two things.
+        let name = text(&self.bytes[..self.end], self.at)
+            .filter(|name| !name.contains('/'))
+            .ok_or(fault(at, StructureFault::NodeName))?;
         self.advance(name.len() + 1)?;
         Ok(Event::Begin {
             name,
