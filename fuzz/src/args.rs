@@ -5,9 +5,9 @@ use std::time::Duration;
 use boot::args::{self, Params};
 
 /// Reads the arguments, and each run's parameters in all the ways a workload may ask.
-pub(crate) fn body(bytes: &[u8]) {
+pub(crate) fn body(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else {
-        return;
+        return false;
     };
     match args::parse(text) {
         Ok(config) => {
@@ -15,10 +15,11 @@ pub(crate) fn body(bytes: &[u8]) {
                 assert!(text.contains(run.workload), "a workload that nobody named");
                 ask(run.params);
             }
+            true
         }
         Err(error) => {
-            let line = error.to_string();
-            assert!(!line.is_empty(), "an error without words");
+            assert!(!error.to_string().is_empty(), "an error without words");
+            false
         }
     }
 }

@@ -3,7 +3,7 @@
 use initrd::cpio::{Archive, HEADER_BYTES, MAX_NAME_BYTES, is_plain};
 
 /// Reads all entries, and looks each of them up by its name.
-pub(crate) fn body(bytes: &[u8]) {
+pub(crate) fn body(bytes: &[u8]) -> bool {
     let archive = Archive::new(bytes);
     let mut end = 0;
     let mut entries = archive.entries();
@@ -34,6 +34,7 @@ pub(crate) fn body(bytes: &[u8]) {
         }
         let _ = archive.find("no such file");
     }
+    !broken
 }
 
 /// Appends an entry.

@@ -4,12 +4,12 @@ use boot::dt::{self, Event};
 use boot::info::{self, BootInfo};
 
 /// Validates the blob, and if it is sound, walks it as the kernel does.
-pub(crate) fn body(bytes: &[u8]) {
+pub(crate) fn body(bytes: &[u8]) -> bool {
     let blob = match dt::validate(bytes) {
         Ok(blob) => blob,
         Err(error) => {
             assert!(!error.to_string().is_empty());
-            return;
+            return false;
         }
     };
     assert!(blob.bytes().len() <= bytes.len());
@@ -50,6 +50,7 @@ pub(crate) fn body(bytes: &[u8]) {
         }
         Err(error) => assert!(!error.to_string().is_empty()),
     }
+    true
 }
 
 /// Trees that QEMU made.

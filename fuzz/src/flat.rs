@@ -3,12 +3,12 @@
 use initrd::flat::{Access, PAGE, Program, Segment};
 
 /// Reads the program, and makes its header again.
-pub(crate) fn body(bytes: &[u8]) {
+pub(crate) fn body(bytes: &[u8]) -> bool {
     let program = match Program::parse(bytes) {
         Ok(program) => program,
         Err(error) => {
             assert!(!error.to_string().is_empty());
-            return;
+            return false;
         }
     };
     let segments: Vec<Segment<'_>> = program.segments().collect();
@@ -37,6 +37,7 @@ pub(crate) fn body(bytes: &[u8]) {
         Ok(program),
         "another program comes back"
     );
+    true
 }
 
 /// Programs of one, two and three segments.

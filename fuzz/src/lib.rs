@@ -14,6 +14,7 @@
 mod args;
 mod cpio;
 mod dt;
+mod elf;
 mod flat;
 pub mod mutate;
 
@@ -22,8 +23,8 @@ pub mod mutate;
 pub struct Target {
     /// Its name.
     pub name: &'static str,
-    /// Reads the bytes, and panics when a promise is broken.
-    pub body: fn(&[u8]),
+    /// Reads the bytes, and panics when a promise is broken. Whether they were sound.
+    pub body: fn(&[u8]) -> bool,
     /// Sound inputs, to begin with.
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
@@ -44,6 +45,11 @@ pub const TARGETS: &[Target] = &[
         name: "dt",
         body: dt::body,
         seeds: dt::seeds,
+    },
+    Target {
+        name: "elf",
+        body: elf::body,
+        seeds: elf::seeds,
     },
     Target {
         name: "flat",

@@ -18,6 +18,9 @@ use crate::programs::{self, Package};
 use crate::run::tail;
 use crate::workspace::{Build, Workspace};
 
+/// What runs on the host only.
+const ON_THE_HOST: [&str; 2] = ["petrel-harness", "petrel-fuzz"];
+
 /// How many lines of a failed step are shown.
 const SHOWN_LINES: usize = 40;
 
@@ -56,7 +59,12 @@ pub fn all(workspace: &Workspace) -> Result<Vec<Step>> {
     ));
     let deny = ["--", "-D", "warnings"];
     let user = programs::packages(workspace)?;
-    let mut on_target = vec!["clippy", "--workspace", "--exclude", "petrel-harness"];
+    let mut on_target = vec!["clippy", "--workspace"];
+    on_target.extend(
+        ON_THE_HOST
+            .iter()
+            .flat_map(|package| ["--exclude", package]),
+    );
     on_target.extend(user.iter().flat_map(|package| ["--exclude", &package.name]));
     on_target.extend(["--target", TARGET]);
     steps.push(Step::cargo(
