@@ -13,6 +13,7 @@
 //! | [`cargo`] | calling Cargo |
 //! | [`image`] | the linked kernel becomes an Image, with its symbols in it |
 //! | [`programs`], [`flat`] | the programs under `user/`, built, and in the form in which they are loaded |
+//! | [`c`] | `libpetrel.a`, and programs in C |
 //! | [`archive`], [`init_image`] | archives; what lies in the one that user space begins with |
 //! | [`qemu`] | finding QEMU, and knowing what this version of it can do |
 //! | [`machine`] | a machine described, and the command line that makes it |
@@ -34,6 +35,7 @@
 pub mod archive;
 pub mod bench;
 pub mod binary;
+pub mod c;
 pub mod cargo;
 pub mod check;
 pub mod dialogue;

@@ -4,7 +4,7 @@
 //! same for all. Nothing about a single scenario stands here: the table is [`crate::scenarios`].
 //! Every run leaves its log under `target/test-logs/scenarios`, with the command line on top.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::dialogue::Dialogue;
+use crate::c;
 use crate::dtb::Node;
 use crate::init_image;
 use crate::lab::Lab;
@@ -49,6 +50,34 @@ pub enum InitImage {
     Changed(fn(Vec<u8>) -> Result<Vec<u8>>),
     /// The one with the programs, and under `extra/` the files that this puts into an empty folder.
     Extra(fn(&Path) -> Result<()>),
+}
+
+/// What a scenario needs that a machine may lack; without it, it is left out, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// QEMU, at least so new.
+    Qemu(Version),
+    /// A C compiler for AArch64.
+    CCompiler,
+}
+
+impl Tool {
+    /// Whether this machine has it.
+    pub fn is_there(self, qemu: Version) -> bool {
+        match self {
+            Self::Qemu(oldest) => qemu >= oldest,
+            Self::CCompiler => c::compiler().is_some(),
+        }
+    }
+}
+
+impl fmt::Display for Tool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Qemu(oldest) => write!(f, "QEMU {oldest}"),
+            Self::CCompiler => f.write_str("a C compiler for AArch64"),
+        }
+    }
 }
 
 /// What a scenario must come to.
@@ -96,8 +125,8 @@ pub struct Scenario {
     pub bound: Duration,
     /// How often it runs.
     pub repeat: Repeat,
-    /// The oldest QEMU that can do it; on an older one it is left out, by name.
-    pub oldest_qemu: Option<Version>,
+    /// What it needs beside a QEMU.
+    pub tool: Option<Tool>,
 }
 
 impl Scenario {
@@ -116,7 +145,7 @@ impl Scenario {
             dialogue: None,
             bound: DEFAULT_BOUND,
             repeat: Repeat::Once,
-            oldest_qemu: None,
+            tool: None,
         }
     }
 
@@ -202,7 +231,14 @@ impl Scenario {
     /// Left out on a QEMU older than this.
     #[must_use]
     pub fn since_qemu(mut self, oldest: Version) -> Self {
-        self.oldest_qemu = Some(oldest);
+        self.tool = Some(Tool::Qemu(oldest));
+        self
+    }
+
+    /// Left out where there is no C compiler for AArch64.
+    #[must_use]
+    pub fn compiles_c(mut self) -> Self {
+        self.tool = Some(Tool::CCompiler);
         self
     }
 

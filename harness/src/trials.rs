@@ -48,15 +48,15 @@ fn trials(lab: &Arc<Lab>) -> Vec<Trial> {
         }));
     }
     for scenario in scenarios::all() {
-        let oldest = scenario.oldest_qemu;
-        let too_old = oldest.filter(|&oldest| lab.qemu().version() < oldest);
+        let version = lab.qemu().version();
+        let missing = scenario.tool.filter(|tool| !tool.is_there(version));
         let lab = Arc::clone(lab);
         let trial = Trial::test(scenario.name.clone(), move || {
             scenario.run(&lab).map_err(|error| failed(&error))
         });
-        trials.push(match too_old {
-            Some(oldest) => trial
-                .with_kind(format!("needs QEMU {oldest}"))
+        trials.push(match missing {
+            Some(tool) => trial
+                .with_kind(format!("needs {tool}"))
                 .with_ignored_flag(true),
             None => trial,
         });

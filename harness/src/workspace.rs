@@ -74,6 +74,11 @@ impl Workspace {
         self.target.join("initrd.cpio")
     }
 
+    /// What a C compiler is given: library, header, linker script.
+    pub fn c_folder(&self) -> PathBuf {
+        self.target.join("c")
+    }
+
     /// Which folder `EXTRA=` named last.
     pub fn extra_folder(&self) -> PathBuf {
         self.target.join("extra-folder")

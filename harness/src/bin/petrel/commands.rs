@@ -11,7 +11,7 @@ use harness::machine::{CommandLine, Machine};
 use harness::run::{self, Options};
 use harness::verdict::Verdict;
 use harness::workspace::{Build, Workspace};
-use harness::{image as images, init_image, suite, trace as traces, trials};
+use harness::{c, image as images, init_image, suite, trace as traces, trials};
 use lexopt::prelude::*;
 
 use crate::arguments::{Action, boot_arguments};
@@ -54,6 +54,11 @@ pub(crate) fn image(mut parser: lexopt::Parser) -> Result<ExitCode> {
             (None, _) => String::new(),
             (Some(folder), count) => format!(", {count} of them from {}", folder.display()),
         }
+    );
+    let made = c::make(&workspace)?;
+    println!(
+        "{}: libpetrel.a, include/petrel.h and program.ld, for programs in C",
+        workspace.relative(&made).display()
     );
     Ok(ExitCode::SUCCESS)
 }
