@@ -198,3 +198,93 @@ fn handle(server: &mut impl Server, mut message: Message, badge: u64) -> Result<
         _ => return Err(Error::BadRequest),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Answers at once, and notes what it was asked.
+    #[derive(Default)]
+    struct Noted(Vec<(&'static str, u64, usize)>);
+
+    impl Server for Noted {
+        fn write(&mut self, writer: u64, bytes: &[u8]) -> Answer {
+            self.0.push(("write", writer, bytes.len()));
+            Answer::Reply(done())
+        }
+
+        fn read(&mut self, reader: u64, most: usize) -> Answer {
+            self.0.push(("read", reader, most));
+            Answer::Reply(input(b"ab"))
+        }
+
+        fn notify(&mut self, _: Notification, _: u64, _: u64) {
+            self.0.push(("notify", 0, 0));
+        }
+
+        fn last(&mut self, lines: usize) -> u64 {
+            lines as u64
+        }
+
+        fn log(&mut self, at: u64, to: &mut [u8]) -> (u64, usize) {
+            (at, to.len())
+        }
+
+        fn bits(&mut self, _: u64) {}
+    }
+
+    fn asked(message: Message) -> (Noted, Result<Message, Error>) {
+        let mut server = Noted::default();
+        let answer = match handle(&mut server, message, 7) {
+            Ok(Answer::Reply(reply)) => Ok(reply),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error),
+        };
+        (server, answer)
+    }
+
+    #[test]
+    fn requests_reach_the_driver_with_their_senders_badge() {
+        let (server, _) = asked(Message::new(WRITE).bytes(b"hello"));
+        assert_eq!(server.0, [("write", 7, 5)]);
+        let (server, reply) = asked(Message::new(READ).word(1000));
+        assert_eq!(server.0, [("read", 7, INLINE_BYTES)]);
+        let mut buffer = [0; 8];
+        let reply = reply.expect("input");
+        assert_eq!(reply.bytes_at(0, &mut buffer), Some(&b"ab"[..]));
+        let (_, reply) = asked(Message::new(LOG).word(9));
+        let reply = reply.expect("a part of the log");
+        assert_eq!((reply.word_at(0), reply.word_at(1)), (9, LOG_BYTES as u64));
+    }
+
+    #[test]
+    fn what_asks_for_nothing_does_not_wait() {
+        for message in [Message::new(READ), Message::new(WRITE).bytes(&[])] {
+            let (server, reply) = asked(message);
+            assert!(server.0.is_empty() && reply.is_ok());
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for message in [
+            Message::new(WRITE),
+            Message::new(WRITE).word(57),
+            Message::new(NOTIFY).word(1).word(2),
+            Message::new(0),
+        ] {
+            let (server, reply) = asked(message);
+            assert!(server.0.is_empty());
+            assert_eq!(reply.err(), Some(Error::BadRequest));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_request_panics(operation in 0_u32..8, words in prop::collection::vec(any::<u64>(), 0..8)) {
+            let message = Message::new(operation + (WRITE & !0xff));
+            let _ = asked(words.into_iter().fold(message, Message::word));
+        }
+    }
+}
