@@ -21,10 +21,10 @@ use petrel_console::{
     screen::{Screen, Writer},
 };
 use rt::{
-    Endpoint, Machine, Notification,
+    Machine, Notification,
     message::INLINE_BYTES,
     object::{Answer, Reply},
-    service::{Error, console, done, refused},
+    service::{Error, console, done, refused, take_endpoint},
 };
 use uart::{Brought, ControlC, Uart};
 
@@ -42,7 +42,7 @@ const KERNEL_BYTES: usize = 512;
 
 fn main() -> Result<(), Error> {
     let machine = rt::start::take::<Machine>("machine").ok_or(Error::NotPermitted)?;
-    let endpoint = rt::start::take::<Endpoint>("endpoint").ok_or(Error::NotPermitted)?;
+    let endpoint = take_endpoint()?;
     let bell = Notification::create()?;
     bell.bind()?;
     // First the kernel lets go of the UART, then it is taken.
