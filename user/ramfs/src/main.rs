@@ -2,7 +2,7 @@
 #![no_main]
 //! The file service `files`: the init image's files, and those that programs make.
 //!
-//! Grants: `service`, to receive from; `initrd`, the image, with its length.
+//! Grants: `endpoint`, to receive from; `initrd`, the image, with its length.
 
 use ramfs_tree::Tree;
 use rt::object::Memory;

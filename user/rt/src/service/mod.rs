@@ -27,7 +27,7 @@ use crate::message::Message;
 use crate::object::Endpoint;
 
 /// The name of the grant that is the endpoint a service receives from.
-pub const ENDPOINT_GRANT: &str = "service";
+pub const ENDPOINT_GRANT: &str = "endpoint";
 
 /// The label of a request: 16 bits of protocol, 8 of its version, 8 of operation.
 pub const fn operation(protocol: u16, version: u8, operation: u8) -> u32 {
@@ -48,7 +48,7 @@ pub fn find(name: &str) -> Result<Endpoint, Error> {
     Ok(granted.sender(0)?)
 }
 
-/// The endpoint that this process, a service, is to receive from: the grant `service`, which the
+/// The endpoint that this process, a service, is to receive from: the grant `endpoint`, which the
 /// supervisor makes anew for each start.
 ///
 /// # Errors

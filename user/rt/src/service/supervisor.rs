@@ -52,8 +52,10 @@ pub enum State {
     Runs = 0,
     /// It died, and is about to be started anew.
     Waits = 1,
-    /// It died too often.
+    /// It died too often, or cannot be started.
     GivenUp = 2,
+    /// It ended because it had nothing to do.
+    Done = 3,
 }
 
 /// A service or a program.
@@ -215,7 +217,8 @@ impl Supervisor {
                     state: match reply.word_at(5) {
                         0 => State::Runs,
                         1 => State::Waits,
-                        _ => State::GivenUp,
+                        2 => State::GivenUp,
+                        _ => State::Done,
                     },
                 }),
                 Err(Error::NotFound) => return Ok(all),
