@@ -44,7 +44,12 @@ pub enum Command {
     /// Interrupts that drivers serve.
     Irq,
     /// The kernel's interrupt storm.
-    Storm(Vec<(String, String)>),
+    Storm {
+        /// Its parameters: key and value.
+        parameters: Vec<(String, String)>,
+        /// Whether the shell waits until it is over.
+        wait: Wait,
+    },
     /// The kernel's measurements, all or one group.
     Bench(Option<String>),
     /// The last so many lines of the kernel.
@@ -53,7 +58,7 @@ pub enum Command {
     Exit(u8),
 }
 
-/// Whether the shell waits for a program.
+/// Whether the shell waits for what it started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// Until it has ended.
@@ -129,7 +134,7 @@ impl fmt::Display for CommandError {
                 )
             }
             Self::OpenQuote => f.write_str("a quote \" is opened and not closed"),
-            Self::Ampersand => f.write_str("'&' belongs at the end of a 'run' command"),
+            Self::Ampersand => f.write_str("'&' belongs at the end of 'run' or 'storm'"),
             Self::Missing(command) => write!(f, "usage: {command}"),
             Self::TooMuch { command, word } => {
                 write!(f, "'{}' is too much; usage: {command}", Shown(word))
@@ -173,7 +178,7 @@ pub fn parse(line: &str) -> Result<Command, CommandError> {
         };
     };
     let command = known(name)?;
-    if wait == Wait::No && command.name != "run" {
+    if wait == Wait::No && !["run", "storm"].contains(&command.name) {
         return Err(CommandError::Ampersand);
     }
     match command.name {
@@ -200,8 +205,11 @@ pub fn parse(line: &str) -> Result<Command, CommandError> {
             Some(word) => Ok(Command::Kill(target(word)?)),
         },
         "storm" => {
-            let pairs: Result<_, _> = rest.iter().map(|word| key_value(word)).collect();
-            Ok(Command::Storm(pairs?))
+            let parameters: Result<_, _> = rest.iter().map(|word| key_value(word)).collect();
+            Ok(Command::Storm {
+                parameters: parameters?,
+                wait,
+            })
         }
         "bench" => Ok(Command::Bench(at_most_one(command, rest)?.cloned())),
         "log" => {
@@ -332,6 +340,16 @@ mod tests {
         })
     }
 
+    fn storm(parameters: &[(&str, &str)], wait: Wait) -> Command {
+        Command::Storm {
+            parameters: parameters
+                .iter()
+                .map(|(key, value)| (key.to_string(), value.to_string()))
+                .collect(),
+            wait,
+        }
+    }
+
     #[test]
     fn each_command_is_known() {
         for (line, command) in [
@@ -351,13 +369,11 @@ mod tests {
             ),
             ("mem", Command::Mem),
             ("irq", Command::Irq),
-            ("storm", Command::Storm(vec![])),
+            ("storm", storm(&[], Wait::ForEnd)),
+            ("storm &", storm(&[], Wait::No)),
             (
                 "storm seconds=2 seed=7",
-                Command::Storm(vec![
-                    ("seconds".into(), "2".into()),
-                    ("seed".into(), "7".into()),
-                ]),
+                storm(&[("seconds", "2"), ("seed", "7")], Wait::ForEnd),
             ),
             ("bench", Command::Bench(None)),
             ("bench ipc", Command::Bench(Some("ipc".into()))),
@@ -418,9 +434,9 @@ mod tests {
             ("log -1", "'-1' is not a number from 0 to 100000"),
             ("exit 256", "'256' is not a number from 0 to 255"),
             ("run \"a", "a quote \" is opened and not closed"),
-            ("ps &", "'&' belongs at the end of a 'run' command"),
-            ("run a & b", "'&' belongs at the end of a 'run' command"),
-            ("&", "'&' belongs at the end of a 'run' command"),
+            ("ps &", "'&' belongs at the end of 'run' or 'storm'"),
+            ("run a & b", "'&' belongs at the end of 'run' or 'storm'"),
+            ("&", "'&' belongs at the end of 'run' or 'storm'"),
         ] {
             assert_eq!(error(line), text, "{line}");
         }

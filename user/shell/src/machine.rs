@@ -3,17 +3,35 @@
 use crate::Refusal;
 use alloc::{format, string::String};
 use core::fmt::Write;
-use rt::{Error, Machine};
+use petrel_shell::command::Wait;
+use rt::{Error, Machine, Rights, println, thread};
 
 /// The command `storm`.
-pub(crate) fn storm(machine: &Machine, parameters: &[(String, String)]) -> Result<(), Refusal> {
+pub(crate) fn storm(
+    machine: &Machine,
+    parameters: &[(String, String)],
+    wait: Wait,
+) -> Result<(), Refusal> {
     let mut text = String::from("storm");
     for (index, (key, value)) in parameters.iter().enumerate() {
         let mark = if index == 0 { ':' } else { ',' };
         // Writing to a string cannot fail.
         let _ = write!(text, "{mark}{key}={value}");
     }
-    workload(machine, &text)
+    match wait {
+        Wait::ForEnd => workload(machine, &text),
+        Wait::No => {
+            let refused = |error| format!("storm: {error}");
+            let machine = machine.duplicate(Rights::ALL).map_err(refused)?;
+            // A thread that nobody joins: what it has to say it says itself.
+            let storm = thread::spawn(move || {
+                if let Err(refusal) = workload(&machine, &text) {
+                    println!("{refusal}");
+                }
+            });
+            storm.map(drop).map_err(refused)
+        }
+    }
 }
 
 /// The command `bench`.

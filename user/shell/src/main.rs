@@ -95,7 +95,7 @@ impl Shell {
             Command::Irq => reports::irq(&self.machine),
             Command::Top => top::top(&self.machine, &self.terminal),
             Command::Log(lines) => self.terminal.log(lines),
-            Command::Storm(parameters) => machine::storm(&self.machine, &parameters),
+            Command::Storm { parameters, wait } => machine::storm(&self.machine, &parameters, wait),
             Command::Bench(group) => machine::bench(&self.machine, group.as_deref()),
             Command::Exit(status) => machine::exit(&self.machine, status),
         }
