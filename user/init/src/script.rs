@@ -46,6 +46,8 @@ pub struct Rules {
     pub quota_bytes: usize,
     /// Its priority, 0 to 31.
     pub priority: u32,
+    /// How much memory that a device can be told of it is lent; it outlives the program.
+    pub dma_bytes: usize,
 }
 
 impl Default for Rules {
@@ -55,6 +57,7 @@ impl Default for Rules {
             uses: Vec::new(),
             quota_bytes: 16 << 20,
             priority: 15,
+            dma_bytes: 0,
         }
     }
 }
@@ -142,6 +145,9 @@ impl Script {
                 let uses = program.rules.uses.clone();
                 match keyword {
                     "service" => self.services.push(program),
+                    _ if program.rules.dma_bytes > 0 => {
+                        return Err("dma= is for services".to_string());
+                    }
                     _ => self.starts.push(program),
                 }
                 Ok(Some(uses))
@@ -205,7 +211,8 @@ fn settings<'a>(words: impl Iterator<Item = &'a str>) -> Result<(Rules, Vec<Stri
             }
             "uses" => rules.uses = list().map(str::to_string).collect(),
             "args" => arguments = list().map(str::to_string).collect(),
-            "quota" => rules.quota_bytes = bytes(value)?,
+            "quota" => rules.quota_bytes = bytes(key, value)?,
+            "dma" => rules.dma_bytes = bytes(key, value)?,
             "priority" => {
                 let priority = value.parse().ok().filter(|priority| *priority < 32);
                 rules.priority = priority
@@ -213,7 +220,7 @@ fn settings<'a>(words: impl Iterator<Item = &'a str>) -> Result<(Rules, Vec<Stri
             }
             _ => {
                 return Err(alloc::format!(
-                    "{key}=: no such key; there are grants, uses, args, quota, priority"
+                    "{key}=: no such key; there are grants, uses, args, quota, dma, priority"
                 ));
             }
         }
@@ -229,7 +236,7 @@ fn privilege(item: &str) -> Result<Privilege, String> {
 }
 
 /// `64K` or `16M`.
-fn bytes(value: &str) -> Result<usize, String> {
+fn bytes(key: &str, value: &str) -> Result<usize, String> {
     let unit = match value.chars().last() {
         Some('K') => 10,
         Some('M') => 20,
@@ -241,7 +248,7 @@ fn bytes(value: &str) -> Result<usize, String> {
         .filter(|number| *number > 0 && *number <= usize::MAX >> 24);
     number
         .map(|number| number << unit)
-        .ok_or_else(|| alloc::format!("quota={value}: not of the form 64K or 16M"))
+        .ok_or_else(|| alloc::format!("{key}={value}: not of the form 64K or 16M"))
 }
 
 #[cfg(test)]

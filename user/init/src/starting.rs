@@ -79,6 +79,10 @@ fn grants(
     let look = Rights::INSPECT
         .with(Rights::DUPLICATE)
         .with(Rights::TRANSFER);
+    if let Some(memory) = supervisor.dma_memory(id)? {
+        let rights = look.with(Rights::READ).with(Rights::WRITE);
+        grants.push(Grant::new("dma", memory.duplicate(rights)?));
+    }
     let powers = &supervisor.powers;
     for privilege in privileges {
         match privilege {

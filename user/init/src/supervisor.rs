@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 
 use init_script::script::{Program, Rules};
 use initrd::cpio::Archive;
-use rt::object::{Machine, Memory, Process, ProcessReport, ProcessState};
+use rt::object::{Machine, Memory, MemoryKind, Process, ProcessReport, ProcessState};
 use rt::service::supervisor::State;
 use rt::time::{Deadline, Duration, Instant, now};
 use rt::{Endpoint, Error, Incoming, Notification, Rights, log};
@@ -84,6 +84,9 @@ pub(crate) struct Service {
     pub(crate) sender: Option<Endpoint>,
     /// Its own end, until it is started.
     pub(crate) receiver: Option<Endpoint>,
+    /// Memory that its device sees. A device does not notice that its driver has died: it goes on writing
+    /// where it was told to until the next one resets it. So this is never given back.
+    dma: Option<Memory>,
 }
 
 /// How a service is.
@@ -157,6 +160,7 @@ impl<'a> Supervisor<'a> {
             phase: Phase::Runs,
             sender: None,
             receiver: None,
+            dma: None,
         };
         let id = self.add(program, Some(service));
         self.restart(id);
@@ -330,6 +334,23 @@ impl<'a> Supervisor<'a> {
         } else {
             service.phase = Phase::Waits(died + FIRST_WAIT * (1 << (recent - 1)));
             log!("{name}: {end}; generation {} follows", service.generation);
+        }
+    }
+
+    /// The memory for a service's device, made when it is started for the first time.
+    pub(crate) fn dma_memory(&mut self, id: Id) -> Result<Option<&Memory>, Error> {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return Ok(None);
+        };
+        let bytes = entry.program.rules.dma_bytes;
+        match &mut entry.service {
+            Some(service) if bytes > 0 => {
+                if service.dma.is_none() {
+                    service.dma = Some(Memory::create(bytes, MemoryKind::Dma)?);
+                }
+                Ok(service.dma.as_ref())
+            }
+            _ => Ok(None),
         }
     }
 

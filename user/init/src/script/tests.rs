@@ -15,13 +15,14 @@ fn the_script_that_is_used() {
 
 #[test]
 fn what_a_line_says() {
-    let text = "\n# nothing\nservice a /bin/a grants=initrd,manage args=x,y quota=64K priority=3 # a\nstart b b uses=a";
+    let text = "\n# nothing\nservice a /bin/a grants=initrd,manage args=x,y quota=64K priority=3 dma=8K # a\nstart b b uses=a";
     let script = Script::parse(text).expect("it has no mistakes");
     let rules = Rules {
         grants: [Privilege::Initrd, Privilege::Manage].to_vec(),
         uses: Vec::new(),
         quota_bytes: 64 << 10,
         priority: 3,
+        dma_bytes: 8 << 10,
     };
     let service = Program {
         name: "a".to_string(),
@@ -48,6 +49,8 @@ fn mistakes_have_a_line_and_a_reason() {
         ("service a b grants=root", "grants=root: no such grant"),
         ("service a b priority=32", "priority=32: not a number"),
         ("service a b quota=12", "quota=12: not of the form"),
+        ("service a b dma=much", "dma=much: not of the form"),
+        ("start a b dma=8K", "dma= is for services"),
         (
             "service a b quota=99999999999999999M",
             "quota=99999999999999999M: not",
