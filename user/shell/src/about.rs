@@ -71,7 +71,7 @@ pub const COMMANDS: &[About] = &[
     About {
         name: "top",
         arguments: "",
-        summary: "watch CPUs and processes, until a key is pressed",
+        summary: "watch CPUs and processes until a key is hit",
         details: &[
             "Per CPU, of the last second: how busy it was; NMIs, interrupts, switches of",
             "thread, preemptions.",

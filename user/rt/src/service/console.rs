@@ -17,7 +17,7 @@ use crate::Rights;
 use crate::message::{INLINE_BYTES, Incoming, Message};
 use crate::object::{Answer, Endpoint, Notification, Object};
 use crate::sync::Mutex;
-use crate::time::Deadline;
+use crate::time::{Deadline, Duration, sleep};
 
 const PROTOCOL: u16 = 0x4301;
 /// Writes bytes.
@@ -113,19 +113,29 @@ impl Console {
 /// What this process prints to.
 static OUT: Mutex<Option<Console>> = Mutex::new(None);
 
+/// How often a console that is gone is asked for again. Just after a death the supervisor may not know
+/// of it yet, and give the old one.
+const ATTEMPTS: usize = 20;
+/// How long it is given in between.
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// Writes to the console if this process has one; whether it did. Connects as needed.
 pub(crate) fn write_if_any(bytes: &[u8]) -> bool {
     let mut out = OUT.lock();
-    if let Some(console) = out.as_ref()
-        && console.write(bytes).is_ok()
-    {
-        return true;
+    for attempt in 0..ATTEMPTS {
+        if attempt > 1 {
+            sleep(PAUSE);
+        }
+        if out.is_none() {
+            *out = Console::connect().ok();
+        }
+        match out.as_ref().map(|console| console.write(bytes)) {
+            Some(Ok(())) => return true,
+            Some(Err(error)) if error.is_gone() => *out = None,
+            Some(Err(_)) | None => return false,
+        }
     }
-    *out = Console::connect().ok();
-    match out.as_ref() {
-        Some(console) => console.write(bytes).is_ok(),
-        None => false,
-    }
+    false
 }
 
 /// What a console's driver does. What each returns is the answer to the caller, who is known by its
