@@ -27,7 +27,7 @@ use rt::{Memory, Message, Rights, println};
 rt::entry!(main);
 
 /// The name of the file service.
-const SERVICE: &str = "fat";
+const SERVICE: &str = "disk";
 /// The name of the driver.
 const DRIVER: &str = "blk";
 /// How long either may take to be there.

@@ -5,7 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use init_script::boot::Exec;
-use init_script::script::{Program, Rules};
+use init_script::script::{Program, Rules, Script};
 
 use crate::ends;
 use crate::supervisor::Supervisor;
@@ -17,11 +17,12 @@ const VERDICT_BYTES: usize = 200;
 pub(crate) fn all(
     supervisor: &mut Supervisor<'_>,
     execs: &[Exec<'_>],
-    rules: &Rules,
+    script: &Script,
 ) -> Result<String, String> {
     let mut passed = Vec::new();
     for exec in execs {
-        one(supervisor, exec, rules).map_err(|why| format!("exec {why}"))?;
+        one(supervisor, exec, script.rules_of_exec(exec.path))
+            .map_err(|why| format!("exec {why}"))?;
         passed.push(exec.path);
     }
     Ok(format!("exec {}", passed.join(", ")))

@@ -63,11 +63,11 @@ fn run(machine: &Machine) -> Result<(), String> {
         initrd_bytes: bytes,
     };
     let mut supervisor = Supervisor::new(image, powers).map_err(|error| error.to_string())?;
-    for service in script.services {
-        supervisor.add_service(service);
+    for service in &script.services {
+        supervisor.add_service(service.clone());
     }
     if !asked.execs.is_empty() {
-        let verdict = exec::all(&mut supervisor, &asked.execs, &script.exec);
+        let verdict = exec::all(&mut supervisor, &asked.execs, &script);
         if !asked.shell {
             let (text, status) = match &verdict {
                 Ok(text) => (text, 0),

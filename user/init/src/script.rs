@@ -84,6 +84,8 @@ pub struct Script {
     pub starts: Vec<Program>,
     /// What programs may that are run because the boot arguments say so.
     pub exec: Rules,
+    /// What some of them may instead, by path.
+    pub exceptions: Vec<(String, Rules)>,
 }
 
 /// A mistake.
@@ -129,6 +131,13 @@ impl Script {
         Ok(script)
     }
 
+    /// What the program at `path` may, if the boot arguments say that it is to run.
+    pub fn rules_of_exec(&self, path: &str) -> &Rules {
+        let path = path.trim_start_matches('/');
+        let exception = self.exceptions.iter().find(|(of, _)| of == path);
+        exception.map_or(&self.exec, |(_, rules)| rules)
+    }
+
     /// Adds what a line says. The services it uses.
     fn add(&mut self, line: &str) -> Result<Option<Vec<String>>, String> {
         let mut words = line.split_ascii_whitespace();
@@ -153,12 +162,24 @@ impl Script {
                 Ok(Some(uses))
             }
             "exec" => {
+                let mut words = words.peekable();
+                let path = words.next_if(|word| !word.contains('='));
                 let (rules, arguments) = settings(words)?;
                 if !arguments.is_empty() {
                     return Err("exec has no args=".to_string());
                 }
-                self.exec = rules;
-                Ok(Some(self.exec.uses.clone()))
+                if rules.dma_bytes > 0 {
+                    return Err("dma= is for services".to_string());
+                }
+                let uses = rules.uses.clone();
+                match path {
+                    None => self.exec = rules,
+                    Some(path) => {
+                        let path = path.trim_start_matches('/').to_string();
+                        self.exceptions.push((path, rules));
+                    }
+                }
+                Ok(Some(uses))
             }
             _ => Err(alloc::format!(
                 "{keyword}: no such word; there are service, start, exec"

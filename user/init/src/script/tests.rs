@@ -36,6 +36,20 @@ fn what_a_line_says() {
 }
 
 #[test]
+fn some_programs_may_more_when_they_are_run() {
+    let text = "service a a\nexec uses=a\nexec /bin/b grants=manage";
+    let script = Script::parse(text).expect("it has no mistakes");
+    assert_eq!(script.rules_of_exec("/bin/c").uses, ["a"]);
+    for path in ["bin/b", "/bin/b"] {
+        let rules = script.rules_of_exec(path);
+        assert_eq!(
+            (&rules.grants[..], rules.uses.len()),
+            (&[Privilege::Manage][..], 0)
+        );
+    }
+}
+
+#[test]
 fn mistakes_have_a_line_and_a_reason() {
     for (text, expected) in [
         (
@@ -51,6 +65,8 @@ fn mistakes_have_a_line_and_a_reason() {
         ("service a b quota=12", "quota=12: not of the form"),
         ("service a b dma=much", "dma=much: not of the form"),
         ("start a b dma=8K", "dma= is for services"),
+        ("exec dma=8K", "dma= is for services"),
+        ("exec a b", "b: not of the form key=value"),
         (
             "service a b quota=99999999999999999M",
             "quota=99999999999999999M: not",
