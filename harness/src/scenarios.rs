@@ -3,10 +3,13 @@
 //! To add one, add a line: a name, the boot arguments, and whatever differs from four CPUs of the
 //! best model. `passes` and `fails` say what must come of it.
 
+use std::path::Path;
+
 use anyhow::Result;
 use initrd::flat::{Access, PAGE, Program, Segment};
 
 use crate::archive::{Files, Permission};
+use crate::disk::Disk;
 use crate::dtb::Node;
 use crate::machine::Machine;
 use crate::programs::INIT;
@@ -29,6 +32,7 @@ pub fn all() -> Vec<Scenario> {
         workloads(),
         planted_bugs(),
         storms(),
+        disks(),
     ]
     .concat()
 }
@@ -89,6 +93,67 @@ fn benches() -> Vec<Scenario> {
         exact("cortex-a57", "run=bench", "cortex-a57"),
         refused("free-running", "run=bench", "does not count instructions"),
         refused("unknown-group", "run=bench:group=none", "no group none"),
+    ]
+}
+
+/// The disk: its driver and the file service on it, both at EL0. What `diskcheck` compares with is
+/// [`crate::disk`].
+fn disks() -> Vec<Scenario> {
+    const CHECK: &str = "run=exec:path=/bin/diskcheck";
+    let files = |path: &Path| Disk::Files.write(path);
+    let check = |name: &str, args: &str| {
+        Scenario::passes(format!("disk/{name}"), format!("{CHECK},args={args}"))
+            .disk(files)
+            .needs("all as it was written")
+    };
+    let with = |name: &str, more: &str, args: &str| {
+        let bootargs = format!("{more} {CHECK},args={args}");
+        Scenario {
+            bootargs,
+            ..check(name, args)
+        }
+    };
+    let refused = |name: &str, disk: fn(&Path) -> Result<()>, why| {
+        Scenario::passes(
+            format!("disk/{name}"),
+            format!("{CHECK},args=expect=corrupt"),
+        )
+        .disk(disk)
+        .needs(why)
+    };
+    vec![
+        check("read", "times=4"),
+        check("read-1-cpu", "times=4").on(machine().cpus(1)),
+        with("read-daif", "mask=daif", "times=4"),
+        check("write", "write:times=2"),
+        check("hostile-client", "hostile"),
+        check("partitioned", "times=1").disk(|path| Disk::Partitioned.write(path)),
+        check("kill", "kill=4").needs("4 kills: all as it was written"),
+        with("rain", "rain=on", "write:times=8").needs("rain on"),
+        with("rain-exact", "rain=on", "write:times=4")
+            .on(machine().cpus(1).exact())
+            .needs("rain on"),
+        with("rain-daif", "rain=on mask=daif", "write:times=8").needs("rain on"),
+        with("kill-rain", "rain=on", "kill=4")
+            .needs("4 kills: all as it was written")
+            .needs("rain on"),
+        Scenario::passes("disk/none", format!("{CHECK},args=expect=none"))
+            .needs("blk: the machine has no disk")
+            .needs("as expected, the disk has: not found"),
+        refused(
+            "empty",
+            |path| Disk::Empty.write(path),
+            "no FAT volume on the disk",
+        ),
+        refused(
+            "bad-boot-sector",
+            |path| Disk::BadBootSector.write(path),
+            "the volume is damaged",
+        ),
+        Scenario::fails("disk/looping-file", CHECK, "exit status 1")
+            .disk(|path| Disk::LoopingFile.write(path))
+            .needs("numbers.bin at")
+            .needs("the data is corrupt"),
     ]
 }
 

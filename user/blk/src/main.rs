@@ -31,13 +31,14 @@ fn main() -> Result<(), String> {
     let endpoint: Endpoint = rt::start::take("endpoint").ok_or("no endpoint was granted")?;
     let memory = dma_memory().map_err(|error| error.to_string())?;
     let Some(found) = find(&machine).map_err(|error| error.to_string())? else {
-        println!("the machine has no disk");
+        println!("{}: the machine has no disk", rt::start::name());
         return Ok(());
     };
     drop(machine);
     let physical = found.physical;
     let mut disk = Disk::start(found, &memory).map_err(|trouble| trouble.to_string())?;
-    println!("a disk at {physical:#x}, {} KiB", disk.kib());
+    let name = rt::start::name();
+    println!("{name}: a disk at {physical:#x}, {} KiB", disk.kib());
     block::serve(&endpoint, &mut disk).map_err(|error| error.to_string())
 }
 // ANCHOR_END: main

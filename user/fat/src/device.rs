@@ -73,11 +73,8 @@ impl Disk {
                 Err(_) => sleep(BETWEEN_LOOKS),
             }
         };
-        println!(
-            "{} is back after {} ms",
-            self.name,
-            began.elapsed().as_millis()
-        );
+        let (name, ms) = (rt::start::name(), began.elapsed().as_millis());
+        println!("{name}: {} is back after {ms} ms", self.name);
         match self.block.geometry() == self.geometry {
             true => Ok(()),
             false => Err(Error::Device),

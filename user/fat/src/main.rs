@@ -36,7 +36,7 @@ fn main() -> Result<(), Error> {
     let disk = match Disk::connect(BLOCK) {
         Ok(disk) => disk,
         Err(error) => {
-            println!("no disk: {error}");
+            println!("{}: no disk: {error}", rt::start::name());
             return Ok(());
         }
     };
@@ -51,9 +51,10 @@ impl Volume {
     fn mount(disk: Disk) -> Self {
         let bytes = disk.geometry().sectors * disk.geometry().sector_bytes as u64;
         let mounted = Tree::mount(disk);
+        let (name, kib) = (rt::start::name(), bytes / 1024);
         match &mounted {
-            Ok(_) => println!("a FAT volume on {} KiB of disk", bytes / 1024),
-            Err(error) => println!("{} KiB of disk: {error}", bytes / 1024),
+            Ok(_) => println!("{name}: a FAT volume on {kib} KiB"),
+            Err(error) => println!("{name}: {kib} KiB: {error}"),
         }
         Self(mounted.map_err(translate))
     }
