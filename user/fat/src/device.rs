@@ -14,11 +14,11 @@ use hadris_storage::{BlockIndex, BlockSize};
 use rt::println;
 use rt::service::Error;
 use rt::service::block::{Block, Geometry};
-use rt::time::{Duration, Instant, now, sleep};
+use rt::time::{Duration, now, sleep};
 
-/// How long a driver that died may take to come back.
+/// How long a driver may go on dying as soon as it is talked to.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How long to wait before looking it up again.
+/// How long to wait before talking to the next one.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// A disk, by the name of its service.
@@ -34,7 +34,7 @@ impl Disk {
     /// # Errors
     /// As [`Block::connect`].
     pub(crate) fn connect(name: &'static str) -> Result<Self, Error> {
-        let block = Block::connect(name)?;
+        let block = patient(name)?;
         let geometry = block.geometry();
         Ok(Self {
             name,
@@ -65,14 +65,7 @@ impl Disk {
     /// Finds the driver's successor. It must have the same disk.
     fn reconnect(&mut self) -> Result<(), Error> {
         let began = now();
-        self.block = loop {
-            match Block::connect(self.name) {
-                Ok(block) => break block,
-                Err(Error::GivenUp) => return Err(Error::GivenUp),
-                Err(error) if has_lasted(began, PATIENCE) => return Err(error),
-                Err(_) => sleep(BETWEEN_LOOKS),
-            }
-        };
+        self.block = patient(self.name)?;
         let (name, ms) = (rt::start::name(), began.elapsed().as_millis());
         println!("{name}: {} is back after {ms} ms", self.name);
         match self.block.geometry() == self.geometry {
@@ -81,14 +74,22 @@ impl Disk {
         }
     }
 }
+
+/// Connects to the service of that name. One that has just died has a successor, or will be found no
+/// more.
+fn patient(name: &str) -> Result<Block, Error> {
+    let began = now();
+    loop {
+        match Block::connect(name) {
+            Err(error) if error.is_gone() && began.elapsed() < PATIENCE => sleep(BETWEEN_LOOKS),
+            connected => return connected,
+        }
+    }
+}
 // ANCHOR_END: retry
 
 fn failed(error: Error) -> IoError<Error> {
     IoError::device(error, error.text())
-}
-
-fn has_lasted(since: Instant, duration: Duration) -> bool {
-    since.elapsed() >= duration
 }
 
 impl fmt::Debug for Disk {

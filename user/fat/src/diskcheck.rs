@@ -30,8 +30,9 @@ rt::entry!(main);
 const SERVICE: &str = "disk";
 /// The name of the driver.
 const DRIVER: &str = "blk";
-/// How long either may take to be there.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a service may go on ending as soon as it is talked to.
+const PATIENCE: Duration = Duration::from_secs(10);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// How long the driver is left alone between two kills: longer than the supervisor's patience with
 /// services that die is short.
 const BETWEEN_KILLS: Duration = Duration::from_millis(700);
@@ -83,24 +84,21 @@ fn main() -> Result<(), String> {
     }
 }
 
-/// Connects to the file service, which may still be starting.
+/// Connects to the file service. One that has just ended is looked for again: it has a successor, or
+/// will be found no more.
 fn connect() -> Result<Files, Error> {
     let began = now();
     loop {
         match Files::connect(SERVICE) {
-            Ok(files) => return Ok(files),
-            Err(error) if began.elapsed() > PATIENCE => return Err(error),
-            Err(_) => sleep(Duration::from_millis(20)),
+            Err(error) if error.is_gone() && began.elapsed() < PATIENCE => sleep(BETWEEN_LOOKS),
+            connected => return connected,
         }
     }
 }
 
 /// A disk that is to be refused, for the right reason.
 fn expect(what: &str) -> Result<(), String> {
-    let listed = match Files::connect(SERVICE) {
-        Ok(files) => files.list("").map(|_| ()),
-        Err(error) => Err(error),
-    };
+    let listed = connect().and_then(|files| files.list("").map(drop));
     let right = match what {
         "corrupt" => listed == Err(Error::Corrupt),
         "none" => listed == Err(Error::NotFound),
