@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::dialogue::Dialogue;
 use crate::c;
+use crate::dialogue::Dialogue;
 use crate::dtb::Node;
 use crate::init_image;
 use crate::lab::Lab;

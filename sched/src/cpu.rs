@@ -57,6 +57,18 @@ pub struct Cpu {
     sleepers: SleepQueue,
 }
 
+/// What became of [`Cpu::hand_over_from`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "who was not switched to still has to be woken"]
+pub enum Handed {
+    /// Nothing was done.
+    Not,
+    /// It was done; the timer's deadline may be another.
+    Rearm,
+    /// It was done, and the timer's deadline is what it was.
+    Quiet,
+}
+
 impl Cpu {
     /// How many sleepers one timer interrupt wakes at most. The rest are due still, so the timer
     /// fires again at once, and other interrupts get their turn between.
@@ -276,6 +288,35 @@ impl Cpu {
         links.set_cpu(self.id);
         self.begin(to, links);
         to
+    }
+
+    /// Blocks the current task and makes `to` current in its place, on what is left of its quantum: what
+    /// [`block_current`](Self::block_current) and [`hand_over`](Self::hand_over) do together, if nothing
+    /// unusual is in the way. `to` is in no queue then, and nobody of a higher level is ready; the load
+    /// stays what it was, and, if [`Handed::Quiet`], so does the timer's deadline.
+    ///
+    /// [`Handed::Not`]: nothing was changed.
+    ///
+    /// The caller has claimed the wake-up of `to`, which last ran here, and may again. `from` is current.
+    #[inline(always)]
+    pub fn hand_over_from(&mut self, from: &Links, to: &Links, to_id: TaskId) -> Handed {
+        let level = to.level();
+        if to.place() != Place::Nowhere || self.ready.exceeds(level) {
+            return Handed::Not;
+        }
+        if from.state().block() != Block::Blocked {
+            return Handed::Not;
+        }
+        from.set_place(Place::Nowhere);
+        to.set_place(Place::Running);
+        to.state().unblock();
+        self.current = Some(to_id);
+        self.current_level = level;
+        if self.ready.is_empty() {
+            Handed::Quiet
+        } else {
+            Handed::Rearm
+        }
     }
 
     /// [`hand_over`](Self::hand_over) to a task that must leave the sleep queue first, or that may

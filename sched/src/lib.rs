@@ -74,7 +74,7 @@ pub mod task;
 #[cfg(test)]
 mod testing;
 
-pub use cpu::{Cpu, Removed, Resched};
+pub use cpu::{Cpu, Handed, Removed, Resched};
 pub use cpu_set::{CpuId, CpuSet, ParseCpuSetError};
 pub use level::Level;
 pub use run_queue::RunQueue;

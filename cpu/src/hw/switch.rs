@@ -161,6 +161,38 @@ unsafe extern "C" fn petrel_switch_away(from: &Core, to: &Core) -> ! {
     )
 }
 
+/// Switches from the running thread, as [`switch_away`] does, to one that is parked too: it goes on where
+/// [`prepare_user`] said, and nothing has to be loaded for it.
+///
+/// # Safety
+/// As for [`switch_away`]; and `next` is parked.
+#[inline(always)]
+pub unsafe fn switch_parked(next: &'static Core, _legal: Switchable<'_>) -> ! {
+    check();
+    // SAFETY: the state is legal, as checked; the rest is the caller's promise.
+    unsafe { petrel_switch_parked(local::thread(), next) }
+}
+
+/// Parks here, goes on there. In and out: `NoIrq`. NMIs may come at each instruction, as in the other two.
+#[unsafe(naked)]
+unsafe extern "C" fn petrel_switch_parked(from: &Core, to: &Core) -> ! {
+    naked_asm!(
+        "ldp x2, x3, [x0, #{parked}]",
+        "mov x29, xzr",
+        "mov sp, x2",
+        "stp xzr, x3, [sp]",
+        "str x2, [x0, #{sp}]",
+        "ldp x2, x3, [x1, #{parked}]",
+        "add sp, x2, #{saved}",
+        "msr tpidr_el1, x1",
+        "clrex",
+        "br x3",
+        parked = const Core::parked_offset(),
+        sp = const Core::sp_offset(),
+        saved = const size_of::<Saved>(),
+    )
+}
+
 /// Saves here, loads there. In and out: `NoIrq`. NMIs may come at each instruction: they use what
 /// stack SP points to, and give `TPIDR_EL1`'s thread back as they found it.
 #[unsafe(naked)]

@@ -4,7 +4,7 @@
 //! Both do what `call` does, in the same order and with the same claims; here are only the conditions
 //! under which most of it falls away. They are looked at before anything is changed: where one does not
 //! hold, the function says so and the slow path does all of it. The switch is the one that everybody
-//! makes ([`thread::block_at_frame`]), with the same check. Planted bug `fast-forgets-badge`, and every
+//! makes ([`thread::hand_over`]), with the same check. Planted bug `fast-forgets-badge`, and every
 //! test of messages, which run with and without the fastpath (`ipc=slow`), hold the two together.
 //!
 //! | condition | otherwise |
@@ -106,7 +106,7 @@ pub(crate) fn call(frame: &mut Frame, legal: &mut Switchable<'_>) -> bool {
         ticket,
     });
     server.wait.done();
-    thread::block_at_frame(legal.reborrow(), FOREVER, Some(receiver));
+    thread::hand_over(legal.reborrow(), receiver);
     true
 }
 
@@ -146,6 +146,6 @@ pub(crate) fn reply_receive(frame: &mut Frame, legal: &mut Switchable<'_>) -> bo
     queues.receivers.push(me);
     user.wait.begin(For::Message, FOREVER);
     drop(queues);
-    thread::block_at_frame(legal.reborrow(), FOREVER, Some(client));
+    thread::hand_over(legal.reborrow(), client);
     true
 }

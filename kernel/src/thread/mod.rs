@@ -17,8 +17,8 @@ mod wake;
 
 pub(crate) use idle::enter as enter_idle;
 pub(crate) use schedule::{
-    arrive, block_at_frame, block_in_exit, exit_in_call, preempt, relax, sleep, sleep_until,
-    wait_until, wait_until_or, yield_in_call, yield_now,
+    arrive, block_at_frame, block_in_exit, exit_in_call, hand_over, preempt, relax, sleep,
+    sleep_until, wait_until, wait_until_or, yield_in_call, yield_now,
 };
 pub(crate) use table::{
     BOOT, JoinHandle, MAX_THREADS, SpawnError, Spec, TABLE, Thread, current, new_idle,

@@ -14,7 +14,7 @@ use cpu::epoch;
 use cpu::guard::{IrqGuard, Pinned};
 use cpu::hw::{slots, switch, sysreg};
 use cpu::mask::{Context, MaskState, Mechanism};
-use sched::{Block, Place, Resched};
+use sched::{Block, Handed, Place, Resched, Wake};
 
 /// Why a thread leaves its CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,49 @@ fn leave(legal: Switchable<'_>, why: Leave) {
     arrive();
 }
 
+/// Takes the running thread, which waits for something at EL0 without a deadline, off its CPU, and runs
+/// `partner` in its place, whose wait is over and which last ran here and may again: what
+/// [`block_at_frame`] does, when nothing unusual is in the way.
+#[inline(always)]
+pub(crate) fn hand_over(mut legal: Switchable<'_>, partner: &'static Thread) {
+    if partner.links.state().wake() != Wake::Claimed {
+        block_at_frame(legal, u64::MAX, None);
+        return;
+    }
+    let cpu = smp::this(&legal);
+    let me = current();
+    let mut queue = cpu.queue.lock();
+    let handed = queue.hand_over_from(&me.links, &partner.links, partner.id());
+    if handed == Handed::Not {
+        drop(queue);
+        hand_over_slowly(legal.reborrow(), cpu, partner);
+        return;
+    }
+    if handed == Handed::Rearm {
+        cpu.clock.arm(queue.next_deadline_ticks());
+    }
+    me.core.preempt.clear_need_resched::<NoSteps>();
+    core::mem::forget(queue);
+    change(
+        cpu,
+        me,
+        partner,
+        sysreg::counter_loose(),
+        Path::Syscall,
+        &legal,
+    );
+    // SAFETY: as in `block_at_frame`; who has waited at EL0 is parked.
+    unsafe { switch::switch_parked(&partner.core, legal) };
+}
+
+/// [`hand_over`] when something is in the way: a woken sleeper, somebody more urgent, a wake-up of this
+/// thread. The wake-up of `partner` was claimed.
+#[cold]
+#[inline(never)]
+fn hand_over_slowly(legal: Switchable<'_>, cpu: &'static Cpu, partner: &'static Thread) {
+    block_with(legal, cpu, u64::MAX, Some(partner));
+}
+
 /// Everything about a change of threads but the switch itself. The queue's lock is held.
 #[inline(always)]
 fn change(
@@ -125,8 +168,18 @@ pub(crate) fn block_at_frame(
     partner: Option<&'static Thread>,
 ) {
     let cpu = smp::this(&legal);
-    let me = current();
     let partner = partner.and_then(|partner| super::wake::claim_for(partner, cpu));
+    block_with(legal, cpu, deadline, partner);
+}
+
+/// [`block_at_frame`] with a partner whose wake-up was claimed, and that may run here.
+fn block_with(
+    legal: Switchable<'_>,
+    cpu: &'static Cpu,
+    deadline: u64,
+    partner: Option<&'static Thread>,
+) {
+    let me = current();
     let mut queue = cpu.queue.lock();
     let now = clock::now();
     let block = if deadline == u64::MAX {
