@@ -5,6 +5,7 @@ pub(crate) mod background;
 mod bench;
 mod crash;
 mod fault;
+mod handles;
 mod histogram;
 mod idle;
 mod ipi;
@@ -66,6 +67,7 @@ const WORKLOADS: &[(&str, Workload)] = &[
     ("withdrawn", withdrawn::run),
     ("idle", idle::run),
     ("ipi", ipi::run),
+    ("handles", handles::run),
     ("space", space::run),
     ("bench", bench::run),
 ];
