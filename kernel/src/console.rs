@@ -10,7 +10,7 @@
 //! does not fit into the ring is counted and said. At a panic, and at the verdict, when all others
 //! have stopped, the kernel maps the registers again and prints what nobody has read.
 
-use crate::mm::device;
+use crate::mm::{device, table};
 use crate::object::{Notification, Ref};
 use crate::{deferred, semihosting, smp, thread};
 use abi::error::Error;
@@ -126,6 +126,12 @@ pub(crate) fn drain_or_tell() {
 /// Whether a driver has the UART, or had it and died.
 pub(crate) fn is_taken() -> bool {
     TAKEN.load(SeqCst)
+}
+
+/// Whether the kernel can reach the UART's registers.
+pub(crate) fn is_mapped() -> bool {
+    UART.get()
+        .is_some_and(|uart| table::is_mapped(uart.base.as_ptr() as u64))
 }
 
 /// Hands the UART over, and with it the kernel's lines: `notification` is signalled with `bits` when there

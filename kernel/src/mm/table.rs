@@ -7,6 +7,7 @@
 use super::{PAGE, frames, phys_to_virt, virt_to_phys};
 use boot::arch::{HIGH_BASE, POOL_TABLES, Table, root_table, table_pool};
 use core::fmt;
+use cpu::guard::IrqGuard;
 use cpu::lock::{Irq, Lock};
 
 /// Rights and memory type of a mapping, as descriptor bits (DDI 0487, D8.3.2).
@@ -99,6 +100,18 @@ pub(crate) unsafe fn map_page_again(va: u64, pa: u64, attributes: Attributes) {
             core::arch::asm!("dsb ishst", "isb", options(nostack));
         }
     }
+}
+
+/// Whether the kernel can read at `va`, as the CPU sees it (DDI 0487, C5.5: `AT S1E1R`).
+pub(crate) fn is_mapped(va: u64) -> bool {
+    let _here = IrqGuard::new();
+    let result: u64;
+    // SAFETY: asks, and changes nothing but the register of the answer.
+    unsafe {
+        core::arch::asm!("at s1e1r, {}", "isb", "mrs {}, par_el1", in(reg) va, lateout(reg) result,
+            options(nostack));
+    }
+    result & 1 == 0
 }
 
 /// The entry for the page at `va`, if there is a table for it.

@@ -3,12 +3,14 @@
 
 pub(crate) mod background;
 mod bench;
+mod console;
 mod crash;
 mod fault;
 mod handles;
 mod histogram;
 mod idle;
 mod ipi;
+mod irqs;
 mod masked;
 mod preempt;
 mod rain;
@@ -68,6 +70,8 @@ const WORKLOADS: &[(&str, Workload)] = &[
     ("idle", idle::run),
     ("ipi", ipi::run),
     ("handles", handles::run),
+    ("irqs", irqs::run),
+    ("console", console::run),
     ("space", space::run),
     ("bench", bench::run),
 ];
