@@ -408,6 +408,28 @@ fn workloads() -> Vec<Scenario> {
         work("ipi-daif", "run=ipi mask=daif", free(2)),
         work("ipi-fiq", "run=ipi ordinary=g0", exact(2)),
         work("ipi-4", "run=ipi", free(4)),
+        work("handles-exact", "run=handles", exact(1)).twice_identical(),
+        work("handles-daif", "run=handles mask=daif", free(2)),
+        work("handles-fiq", "run=handles ordinary=g0", exact(2)),
+        work("handles-4", "run=handles:steps=20000 seed=3", free(4)),
+        work("irqs-exact", "run=irqs", exact(1)).twice_identical(),
+        work("irqs-daif", "run=irqs mask=daif", free(2)),
+        work("irqs-fiq", "run=irqs ordinary=g0", exact(2)),
+        work("irqs-secure", "run=irqs", free(2).secure()),
+        work("irqs-4", "run=irqs", free(4)),
+        work("console-exact", "run=console", exact(1))
+            .twice_identical()
+            .needs("read by nobody"),
+        work("console-daif", "run=console mask=daif", free(2)).needs("read by nobody"),
+        work("console-4", "run=console", free(4)).needs("read by nobody"),
+        Scenario::fails(
+            "workload/console-comes-back-at-a-panic",
+            "run=console:end=panic",
+            "on purpose, without a console",
+        )
+        .on(free(2))
+        .needs("read by nobody")
+        .needs("preempt count"),
     ]
 }
 
@@ -492,6 +514,16 @@ fn planted_bugs() -> Vec<Scenario> {
             "the woken thread did not run at once (Held)",
         ),
         caught("path-not-popped", "fault", "idle has something left"),
+        caught(
+            "dead-handle-honoured",
+            "handles",
+            "which has ended, is honoured",
+        ),
+        caught(
+            "irq-unmasked-before-acknowledge",
+            "irqs",
+            "an interrupt came before it was acknowledged",
+        ),
         caught(
             "fp-register-lost",
             "selftest",
