@@ -1,13 +1,16 @@
 //! Is everything charged, and given back?
 
 use super::{AT, READ, READ_WRITE, numbered, quota, word};
-use crate::mm::frames;
+use crate::clock;
 use crate::mm::space::{MOST_REGIONS, Space};
+use crate::mm::{frames, heap};
 use crate::object::Memory;
 use crate::workload::Failure;
 use crate::workload::support::ensure;
 use abi::error::Error;
 use abi::memory::{MemoryKind, PAGE, USER_END};
+use alloc::vec::Vec;
+use cpu::guard::NmiGuard;
 
 /// How far apart two pages need a table each, and two.
 const STRIDES: [u64; 2] = [2 << 20, 1 << 30];
@@ -20,7 +23,8 @@ pub(super) fn check() -> Result<(), Failure> {
     regions()?;
     too_much()?;
     dma()?;
-    zeroed()
+    zeroed()?;
+    scattered()
 }
 
 /// Maps until the quota has no more for tables; unmaps; all of it comes back.
@@ -177,5 +181,49 @@ fn zeroed() -> Result<(), Failure> {
             );
         }
     }
+    Ok(())
+}
+
+/// However scattered memory is, taking it and giving it back holds interrupts for so many instructions and
+/// no more. Only where instructions can be counted.
+fn scattered() -> Result<(), Failure> {
+    const PIECES: usize = 4096;
+    const MOST_TICKS: u64 = 1000;
+    let mut frames = Vec::new();
+    frames.try_reserve_exact(PIECES)?;
+    let mut objects = Vec::new();
+    objects.try_reserve_exact(PIECES)?;
+    let mut worst = 0;
+    let mut timed = |work: &mut dyn FnMut()| {
+        let alone = NmiGuard::new();
+        let began = clock::now();
+        work();
+        worst = worst.max(clock::now() - began);
+        drop(alone);
+    };
+    for _ in 0..PIECES {
+        timed(&mut || frames.extend(frames::allocate(PAGE)));
+        timed(&mut || objects.push(heap::try_box([0u64; 8]).ok()));
+    }
+    ensure!(
+        frames.len() == PIECES && objects.iter().all(Option::is_some),
+        "there is no memory to scatter"
+    );
+    // Every other one first, so that nothing can be joined.
+    for first in [0, 1] {
+        for frame in frames.iter().skip(first).step_by(2) {
+            // SAFETY: allocated above, and used by nobody.
+            timed(&mut || unsafe { frames::free(*frame, PAGE) });
+        }
+    }
+    for first in [0, 1] {
+        for object in objects.iter_mut().skip(first).step_by(2) {
+            timed(&mut || *object = None);
+        }
+    }
+    ensure!(
+        !clock::is_exact() || worst <= MOST_TICKS,
+        "taking or giving back one piece of {PIECES} took {worst} instructions"
+    );
     Ok(())
 }
