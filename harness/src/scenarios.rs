@@ -33,6 +33,7 @@ pub fn all() -> Vec<Scenario> {
         planted_bugs(),
         storms(),
         disks(),
+        isolation(),
     ]
     .concat()
 }
@@ -93,6 +94,30 @@ fn benches() -> Vec<Scenario> {
         exact("cortex-a57", "run=bench", "cortex-a57"),
         refused("free-running", "run=bench", "does not count instructions"),
         refused("unknown-group", "run=bench:group=none", "no group none"),
+    ]
+}
+
+/// Whatever must not work at EL0, tried there: on CPUs with and without PAN, E0PD and the rest, and rained on.
+fn isolation() -> Vec<Scenario> {
+    const TRY: &str = "run=exec:path=/bin/isolation";
+    let tried = |name: &str, bootargs: String, machine: Machine| {
+        Scenario::passes(format!("isolation/{name}"), bootargs)
+            .on(machine)
+            .needs("system instructions were as they must be")
+    };
+    vec![
+        tried("max", TRY.to_owned(), machine().cpus(2)),
+        tried(
+            "cortex-a57-daif",
+            format!("mask=daif {TRY}"),
+            machine().cpus(1).cpu("cortex-a57"),
+        ),
+        tried(
+            "neoverse-n1-rain",
+            format!("rain=on {TRY}"),
+            machine().cpu("neoverse-n1"),
+        )
+        .needs("rain on"),
     ]
 }
 

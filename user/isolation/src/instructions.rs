@@ -9,6 +9,7 @@ use crate::{Wrong, ensure};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
+use core::ops::Range;
 use rt::object::Registers;
 
 /// An encoding: op0, op1, CRn, CRm, op2.
@@ -66,34 +67,32 @@ fn encode(reads: u32, (op0, op1, crn, crm, op2): Encoding) -> u32 {
     0xd500_0001 | reads << 21 | op0 << 19 | op1 << 16 | crn << 12 | crm << 8 | op2 << 5
 }
 
+/// All encodings with an op0 in `op0s`.
+fn encodings(op0s: &Range<u32>) -> impl Iterator<Item = Encoding> {
+    let all = op0s.start << 14..op0s.end << 14;
+    all.map(|at| (at >> 14, at >> 11 & 7, at >> 7 & 0xf, at >> 3 & 0xf, at & 7))
+}
+
 fn sweep(
     what: &str,
     reads: u32,
-    op0s: core::ops::Range<u32>,
+    op0s: Range<u32>,
     permitted: &[(&str, Encoding)],
 ) -> Result<u64, Wrong> {
-    let mut encodings: Vec<Encoding> = Vec::new();
-    for op0 in op0s {
-        for rest in 0..1 << 14 {
-            let (op1, crn) = (rest >> 11, rest >> 7 & 0xf);
-            encodings.push((op0, op1, crn, rest >> 3 & 0xf, rest & 7));
-        }
-    }
-    let words: Vec<u32> = encodings
-        .iter()
-        .map(|encoding| encode(reads, *encoding))
+    let words: Vec<u32> = encodings(&op0s)
+        .map(|encoding| encode(reads, encoding))
         .collect();
     let mut victim = Victim::new(&words, Fp::None)?;
     let mut registers = Registers::default();
     registers.x[1] = DATA as u64;
     let mut executed = 0;
     let mut unknown = String::new();
-    for (slot, encoding) in encodings.iter().enumerate() {
+    for (slot, encoding) in encodings(&op0s).enumerate() {
         let Outcome::Executed(after) = victim.execute(slot, &registers)? else {
             continue;
         };
         executed += 1;
-        let known = permitted.iter().find(|(_, known)| known == encoding);
+        let known = permitted.iter().find(|(_, known)| *known == encoding);
         let Some((name, _)) = known else {
             let (op0, op1, crn, crm, op2) = encoding;
             let _ = write!(unknown, " S{op0}_{op1}_C{crn}_C{crm}_{op2}");
@@ -114,7 +113,7 @@ fn sweep(
         executed > 0 || permitted.is_empty(),
         "no {what} at all was executed: nothing was tested"
     );
-    Ok(encodings.len() as u64)
+    Ok(words.len() as u64)
 }
 
 /// `MSR` of a field of PSTATE, with a constant: masks, PAN, the stack pointer.

@@ -90,6 +90,7 @@ fn vectors() -> Result<u64, Wrong> {
             after.x[1]
         );
     }
+    drop(victim);
     let mut without = Victim::new(&words[..1], Fp::None)?;
     let refused = matches!(without.execute(0, &before)?, Outcome::Refused(_));
     ensure!(refused, "a thread without FP registers can read them");

@@ -23,8 +23,8 @@ pub(crate) const READ_ONLY_WORD: u64 = 0x0123_4567_89ab_cdef;
 /// `udf #0x15`.
 const MARK: u32 = 0x15;
 const SLOT_BYTES: usize = 8;
-/// What it may cost: more than all of its code.
-const QUOTA_BYTES: usize = 4 << 20;
+/// What it may cost; its memory is this process's.
+const QUOTA_BYTES: usize = 256 << 10;
 
 pub(crate) const READ: Rights = Rights::READ;
 pub(crate) const READ_WRITE: Rights = Rights::READ.with(Rights::WRITE);
@@ -63,7 +63,7 @@ impl Victim {
     pub(crate) fn new(instructions: &[u32], fp: Fp) -> Result<Self, Error> {
         let process = Process::create("victim", QUOTA_BYTES)?;
         // The last slot is where the thread begins, and stops.
-        let mut code = Vec::new();
+        let mut code = Vec::with_capacity((instructions.len() + 1) * SLOT_BYTES);
         for instruction in instructions.iter().chain([&MARK]) {
             code.extend_from_slice(&instruction.to_le_bytes());
             code.extend_from_slice(&MARK.to_le_bytes());
@@ -146,8 +146,9 @@ impl Victim {
 
 impl Drop for Victim {
     fn drop(&mut self) {
-        // It may have ended.
+        // It may have ended. What it had is free again when the wait is over.
         let _ = self.process.kill(0);
+        let _ = self.process.wait();
     }
 }
 
