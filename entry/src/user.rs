@@ -135,7 +135,7 @@ pub unsafe fn resume<M: Machine, K: Kernel<M>>(frame: &mut Frame) -> Cx<M, Criti
     // SAFETY: who parked the thread never comes back, and its token with it.
     let mut inside = unsafe { UserInside::<M>::assume() };
     K::resumed(frame, inside.switchable());
-    // Only these two wait.
+    // Only these two wait. (Who was parked in an interrupt's work loop leaves as from a system call.)
     let path = if M::thread().path.get::<M>() == Path::UserFault as u64 {
         Path::UserFault
     } else {

@@ -97,10 +97,8 @@ pub fn work_loop<M: Machine, K: Kernel<M>>(inside: &mut UserInside<M>, path: Pat
         let (count, calm) = thread.preempt.both::<M>();
         if planted(Plant::WorkLoopSkipped) {
             return count;
-        }
-        if count | calm == 0 {
-            M::cpu().counters.preempted(path);
-            K::preempt(inside.switchable(), path);
+        } else if count | calm == 0 {
+            preempt::<M, K>(inside, path);
         } else if thread.has_work::<M>() {
             K::work(inside.switchable());
         } else {
@@ -108,7 +106,16 @@ pub fn work_loop<M: Machine, K: Kernel<M>>(inside: &mut UserInside<M>, path: Pat
         }
     }
 }
+
 // ANCHOR_END: work_loop
+
+/// Not inlined, so that a way out with nothing to do saves no registers for it.
+#[cold]
+#[inline(never)]
+fn preempt<M: Machine, K: Kernel<M>>(inside: &mut UserInside<M>, path: Path) {
+    M::cpu().counters.preempted(path);
+    K::preempt(inside.switchable(), path);
+}
 
 /// Leaves the kernel for EL0: the exact reverse of [`user_enter`], then everything masked. `count` is
 /// what [`work_loop`] gave. The thread may have moved to another CPU since it entered.
@@ -136,12 +143,18 @@ pub fn user_exit<M: Machine, K: Kernel<M>>(
     }
     let done = cx.mask_all();
     if count != 0 || !frame.is_el0() {
-        K::fatal(frame, Fatal::NotForEl0(count));
+        not_for_el0::<M, K>(frame, count);
     }
     if planted(Plant::PmrLowAtEl0) {
         frame.pmr = u64::from(PMR_OFF);
     }
     done
+}
+
+#[cold]
+#[inline(never)]
+fn not_for_el0<M: Machine, K: Kernel<M>>(frame: &Frame, count: u32) -> ! {
+    K::fatal(frame, Fatal::NotForEl0(count))
 }
 
 impl<M: Machine> UserInside<M> {
