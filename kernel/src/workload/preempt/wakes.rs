@@ -6,6 +6,7 @@ use super::super::support::{
     preemptions, spawn_on, total,
 };
 use crate::irq::{self, Interrupt, Sgi, To};
+use crate::object::reclaim;
 use crate::{smp, thread};
 use abi::path::Path;
 use core::sync::atomic::{
@@ -194,6 +195,8 @@ fn wake_all_ways(cpu: usize) {
 /// A way that nothing took.
 pub(super) fn run(wakes: u64) -> Result<(), Failure> {
     WAKES.store(wakes, Relaxed);
+    // The threads that ran before have ended; who frees them would preempt, too.
+    reclaim::settle();
     irq::set_handler(Sgi::Call.intid(), on_call, 0)?;
     let (sgis, unlocked) = (total(Counter::SelfSgis), preemptions(Path::Thread));
     on_each_cpu("waker", LOW, wake_all_ways)?;
