@@ -104,6 +104,18 @@ impl Page {
             .map(|(cell, _)| cell.to_owned())
             .collect()
     }
+
+    /// The same, but a cell may hold several names.
+    fn names_in_first_cells(&self, heading: &str) -> BTreeSet<String> {
+        self.lines()
+            .skip_while(|(_, line)| *line != heading)
+            .skip(1)
+            .take_while(|(fenced, line)| *fenced || !line.starts_with("## "))
+            .filter_map(|(_, line)| line.strip_prefix("| `")?.split_once(" |"))
+            .flat_map(|(cell, _)| cell.split("`, `").map(|name| name.trim_end_matches('`')))
+            .map(str::to_owned)
+            .collect()
+    }
 }
 
 /// Collects what is wrong on all pages, and fails with all of it.
@@ -300,32 +312,62 @@ fn every_planted_bug_is_in_the_book_and_no_other() {
 
 #[test]
 fn every_crate_has_its_reason_and_no_other() {
+    let folders = |of: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(of).expect("a folder of the workspace");
+        entries.map(|e| e.expect("an entry of it").path()).collect()
+    };
     let mut used = BTreeSet::new();
-    for folder in fs::read_dir(root()).expect("the workspace") {
-        let manifest = folder.expect("an entry of it").path().join("Cargo.toml");
-        if !manifest.is_file() {
-            continue;
-        }
-        let text = read(&manifest);
-        let mut dependencies = false;
-        for line in text.lines() {
-            if line.starts_with('[') {
-                dependencies = line.ends_with("dependencies]");
-            } else if dependencies
-                && !line.starts_with('#')
-                && let Some((name, _)) = line.split_once(['.', ' ', '='])
-                && !name.is_empty()
-            {
-                used.insert(name.to_owned());
-            }
+    for folder in [folders(root()), folders(&root().join("user"))].concat() {
+        let manifest = folder.join("Cargo.toml");
+        if manifest.is_file() {
+            used.extend(dependencies(&read(&manifest), |section| {
+                section.ends_with("dependencies]")
+            }));
         }
     }
-    // The floors of the house are no dependencies.
-    used.retain(|name| !root().join(name).is_dir());
+    let ours = dependencies(&read(&root().join("Cargo.toml")), |section| {
+        section == "[workspace.dependencies]"
+    });
+    let ours: BTreeSet<String> = ours
+        .into_iter()
+        .filter(|(_, how)| how.contains("path ="))
+        .map(|(name, _)| name)
+        .collect();
+    let used: BTreeSet<String> = used
+        .into_iter()
+        .filter(|(name, how)| !ours.contains(name) && !how.contains("path ="))
+        .map(|(name, _)| name)
+        .collect();
     let book = page("dependencies.md");
-    let sections = ["## In the kernel", "## In tests", "## On the host"];
-    let listed: BTreeSet<String> = sections.iter().flat_map(|h| book.first_cells(h)).collect();
+    let sections = [
+        "## In the kernel",
+        "## In user space",
+        "## In tests",
+        "## On the host",
+    ];
+    let listed: BTreeSet<String> = sections
+        .into_iter()
+        .flat_map(|heading| book.names_in_first_cells(heading))
+        .collect();
     assert_eq!(listed, used);
+}
+
+/// The dependencies in a manifest, each with what is said of it.
+fn dependencies(manifest: &str, wanted: impl Fn(&str) -> bool) -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    let mut here = false;
+    for line in manifest.lines() {
+        if line.starts_with('[') {
+            here = wanted(line);
+        } else if here
+            && !line.starts_with('#')
+            && let Some((name, how)) = line.split_once(['.', ' ', '='])
+            && !name.is_empty()
+        {
+            found.insert((name.to_owned(), how.to_owned()));
+        }
+    }
+    found
 }
 
 /// The anchor that mdBook makes of a heading.
