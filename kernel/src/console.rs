@@ -232,10 +232,11 @@ fn take_back() {
     let mut driver = unsafe { Pl011::new(uart.base) };
     // Whatever the driver left. A UART that stays busy is on nevertheless.
     let _ = driver.init(LineSpeed::AsFound);
-    if let Some(reading) = READING.try_lock()
-        && let Some(rest) = reading.text[reading.at..reading.end].strip_suffix(b"\n")
-    {
-        print(rest);
+    // The driver may have been stopped in the middle of a line, its own or one of the kernel's; nobody knows
+    // how far it came. What follows begins a line.
+    match READING.try_lock() {
+        Some(reading) => print(reading.text[reading.at..reading.end].trim_ascii_end()),
+        None => print(b""),
     }
 }
 

@@ -92,17 +92,17 @@ pub(crate) fn end(me: &Thread, frame: &Frame) {
             words[3],
             words[4],
         );
-        for row in 0..8 {
+        let last = ["x3", "x7", "x11", "x15", "x19", "x23", "x27", "spsr"];
+        for (row, last) in last.into_iter().enumerate() {
             let x = |at: usize| frame.x.get(at).copied().unwrap_or(frame.spsr);
             say!(
-                "  x{:<2} {:016x}  x{:<2} {:016x}  x{:<2} {:016x}  {} {:016x}",
+                "  x{:<2} {:016x}  x{:<2} {:016x}  x{:<2} {:016x}  {last:<3} {:016x}",
                 4 * row,
                 x(4 * row),
                 4 * row + 1,
                 x(4 * row + 1),
                 4 * row + 2,
                 x(4 * row + 2),
-                if row == 7 { "spsr" } else { "" },
                 x(4 * row + 3),
             );
         }
