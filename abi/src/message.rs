@@ -15,7 +15,8 @@ pub const HANDLES: usize = 4;
 /// | 8 | not a message: bits of the bound notification, in the badge. Senders cannot set it |
 /// | 32-63 | label: sender and receiver agree on what it means |
 ///
-/// All eight words travel whatever the count says; words beyond it arrive as zeroes.
+/// All eight words travel whatever the count says, because they are in registers anyway; those beyond it
+/// mean nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[repr(transparent)]
 pub struct Info(pub u64);
