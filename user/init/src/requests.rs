@@ -37,13 +37,14 @@ pub(crate) fn handle(supervisor: &mut Supervisor<'_>, mut message: Message, badg
 }
 
 fn lookup(
-    supervisor: &Supervisor<'_>,
+    supervisor: &mut Supervisor<'_>,
     rules: &Rules,
     message: &Message,
     badge: Id,
 ) -> Result<Message, Error> {
     let name = name_at(message, 0);
     let name = text(&name);
+    supervisor.look_after(name);
     let service = supervisor.service(name).ok_or(Error::NotFound)?;
     if !rules.uses.iter().any(|used| used == name) {
         return Err(Error::NotPermitted);

@@ -302,6 +302,20 @@ impl<'a> Supervisor<'a> {
         self.set_timer();
     }
 
+    /// Sees whether the service of that name has ended, whose bit may not have been heard yet: who asks for
+    /// it because its endpoint is gone is to be given the next one.
+    pub(crate) fn look_after(&mut self, name: &str) {
+        let of_name = |(_, entry): &(&Id, &Entry)| entry.program.name == name;
+        let ended = self.entries.iter().find(of_name).and_then(|(id, entry)| {
+            let report = entry.running.as_ref()?.process.report().ok()?;
+            (report.state != ProcessState::Alive as u32).then_some((*id, report))
+        });
+        if let Some((id, report)) = ended {
+            self.bury(id, report);
+            self.set_timer();
+        }
+    }
+
     /// A process has ended.
     fn bury(&mut self, id: Id, report: ProcessReport) {
         let name = String::from(self.name(id));
