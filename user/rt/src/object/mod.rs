@@ -71,11 +71,11 @@ impl Owned {
         })
     }
 
-    /// A new handle, derived from this one, with those of its rights that are in `rights`. `badge` 0
-    /// keeps the badge there is; another needs a handle without one.
+    /// A new handle, derived from this one, with `rights`, which are some of its own. `badge` 0 keeps the
+    /// badge there is; another needs a handle without one.
     ///
     /// # Errors
-    /// [`Error::NoRight`] without [`Rights::DUPLICATE`]; [`Error::TooMany`], [`Error::NoMemory`].
+    /// [`Error::NoRight`] without [`Rights::DUPLICATE`] or one of `rights`; [`Error::TooMany`], [`Error::NoMemory`].
     pub fn duplicate(&self, rights: Rights, badge: u64) -> Result<Self, Error> {
         let arguments = [self.0.into_word(), u64::from(rights.0), badge];
         // SAFETY: the call writes no memory.
@@ -183,7 +183,7 @@ macro_rules! object {
                 self.0.handle()
             }
 
-            /// A new handle for the same, with those of the rights that are in `rights`.
+            /// A new handle for the same, with `rights`, which are some of this one's.
             ///
             /// # Errors
             /// [`Owned::duplicate`](crate::object::Owned::duplicate).
