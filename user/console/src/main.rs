@@ -26,7 +26,7 @@ use rt::{
     object::{Answer, Reply},
     service::{Error, console, done, refused, take_endpoint},
 };
-use uart::{Brought, ControlC, Uart};
+use uart::{CONTROL_C, ControlC, Uart};
 
 rt::entry!(main);
 
@@ -75,6 +75,7 @@ struct Driver {
 
 /// Somebody who waits for input.
 struct Reader {
+    badge: u64,
     reply: Reply,
     most: usize,
 }
@@ -88,9 +89,12 @@ struct Held {
 
 /// Who is told of input and of Control-C.
 struct Listener {
+    badge: u64,
     bell: Notification,
     input: u64,
     control_c: u64,
+    /// Control-C was signalled; if the next it does is read, it gets it as input after all.
+    interrupted: bool,
 }
 
 impl Driver {
@@ -136,7 +140,7 @@ impl Driver {
             let (bytes, count) = self.first_input(reader.most);
             // One that has ended gets nothing, and the next one gets what it would have got.
             if reader.reply.reply(console::input(&bytes[..count])).is_ok() {
-                self.consume(count);
+                self.input(|uart| uart.consume(count));
             }
         }
     }
@@ -151,15 +155,35 @@ impl Driver {
         (bytes, count)
     }
 
-    fn consume(&mut self, count: usize) {
-        let brought = self.uart.consume(count);
-        self.control_c(brought);
-    }
-
-    fn control_c(&self, brought: Brought) {
-        if brought.control_c {
+    /// Takes what came, and finds out what it is. Control-C interrupts, unless the listener itself waits to
+    /// read it.
+    fn input(&mut self, take: impl FnOnce(&mut Uart)) {
+        self.uart.control_c = match &self.listener {
+            Some(listener) if listener.control_c != 0 && !self.is_reading(listener.badge) => {
+                ControlC::Interrupts
+            }
+            _ => ControlC::IsInput,
+        };
+        take(&mut self.uart);
+        if core::mem::take(&mut self.uart.interrupted)
+            && let Some(listener) = &mut self.listener
+        {
+            listener.interrupted = true;
             self.tell(|listener| listener.control_c);
         }
+    }
+
+    fn is_reading(&self, badge: u64) -> bool {
+        self.readers.iter().any(|reader| reader.badge == badge)
+    }
+
+    /// Whether that reader was interrupted since it said that it listens.
+    fn take_interrupted(&mut self, badge: u64) -> bool {
+        let listener = self
+            .listener
+            .as_mut()
+            .filter(|listener| listener.badge == badge);
+        listener.is_some_and(|listener| core::mem::take(&mut listener.interrupted))
     }
 
     /// Signals to the listener, if there is one. One that has ended hears nothing.
@@ -208,9 +232,12 @@ impl console::Server for Driver {
             self.screen.focus(Writer::Client(reader), &mut self.uart);
             self.uart.send();
         }
+        if self.take_interrupted(reader) {
+            return Answer::Reply(console::input(&[CONTROL_C]));
+        }
         if self.readers.is_empty() && !self.uart.input().is_empty() {
             let (bytes, count) = self.first_input(most);
-            self.consume(count);
+            self.input(|uart| uart.consume(count));
             return Answer::Reply(console::input(&bytes[..count]));
         }
         if self.readers.is_full() {
@@ -219,22 +246,24 @@ impl console::Server for Driver {
         match Reply::save() {
             Ok(reply) => {
                 // It is not full.
-                let _ = self.readers.push_back(Reader { reply, most });
+                let _ = self.readers.push_back(Reader {
+                    badge: reader,
+                    reply,
+                    most,
+                });
                 Answer::Later
             }
             Err(error) => Answer::Reply(refused(error.into())),
         }
     }
 
-    fn notify(&mut self, bell: Notification, input: u64, control_c: u64) {
-        self.uart.control_c = match control_c {
-            0 => ControlC::IsInput,
-            _ => ControlC::Interrupts,
-        };
+    fn notify(&mut self, listener: u64, bell: Notification, input: u64, control_c: u64) {
         self.listener = Some(Listener {
+            badge: listener,
             bell,
             input,
             control_c,
+            interrupted: false,
         });
         // Input that is there already is news for who has just come.
         self.go_on_reading();
@@ -250,8 +279,7 @@ impl console::Server for Driver {
 
     fn bits(&mut self, bits: u64) {
         if bits & INTERRUPT != 0 {
-            let brought = self.uart.interrupt();
-            self.control_c(brought);
+            self.input(Uart::interrupt);
             self.go_on_reading();
         }
         // Whatever it was, there may be room or lines now.

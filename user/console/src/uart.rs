@@ -18,7 +18,8 @@ pub(crate) const OUTPUT_BYTES: usize = 16 << 10;
 /// Room for what nobody has read yet.
 const INPUT_BYTES: usize = 4 << 10;
 
-const CONTROL_C: u8 = 0x03;
+/// The byte of Control-C.
+pub(crate) const CONTROL_C: u8 = 0x03;
 
 /// The device, and what waits on its both sides.
 pub(crate) struct Uart {
@@ -26,26 +27,21 @@ pub(crate) struct Uart {
     irq: Irq,
     output: VecDeque<u8>,
     input: VecDeque<u8>,
-    /// What becomes of Control-C.
+    /// What becomes of Control-C that comes now.
     pub(crate) control_c: ControlC,
+    /// It came, as [`ControlC::Interrupts`]. Whoever acts on that takes it.
+    pub(crate) interrupted: bool,
     /// The line feed before which the carriage return was sent.
     returned: bool,
 }
 
-/// What becomes of Control-C.
+/// What becomes of Control-C. What was typed before it and not read is dropped in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ControlC {
     /// It is read as any other byte.
     IsInput,
-    /// It is reported by [`Uart::interrupt`], and what was typed before it and not read is dropped.
+    /// It is no byte; that it came is in [`Uart::interrupted`].
     Interrupts,
-}
-
-/// What an interrupt brought.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Brought {
-    /// Control-C, under [`ControlC::Interrupts`].
-    pub(crate) control_c: bool,
 }
 
 impl Uart {
@@ -82,6 +78,7 @@ impl Uart {
             output: VecDeque::with_capacity(OUTPUT_BYTES),
             input: VecDeque::with_capacity(INPUT_BYTES),
             control_c: ControlC::IsInput,
+            interrupted: false,
             returned: false,
         };
         uart.receive();
@@ -99,19 +96,18 @@ impl Uart {
     }
 
     /// The first `count` of them were read.
-    pub(crate) fn consume(&mut self, count: usize) -> Brought {
+    pub(crate) fn consume(&mut self, count: usize) {
         self.input.drain(..count.min(self.input.len()));
         // There is room again: what waits in the FIFO is taken, and the interrupt opened.
-        self.receive()
+        self.receive();
     }
 
     /// The interrupt came.
-    pub(crate) fn interrupt(&mut self) -> Brought {
-        let brought = self.receive();
+    pub(crate) fn interrupt(&mut self) {
+        self.receive();
         self.send();
         // Nobody but this process could have given the Irq away.
         let _ = self.irq.acknowledge();
-        brought
     }
 
     /// Sends what the transmit FIFO takes; for the rest its interrupt comes.
@@ -133,15 +129,17 @@ impl Uart {
     }
 
     /// Takes everything out of the receive FIFO, or as much as there is room for.
-    fn receive(&mut self) -> Brought {
-        let mut brought = Brought::default();
+    fn receive(&mut self) {
         self.device.clear_interrupts(Interrupts::RTI);
         while self.has_input_room() {
             match self.device.read_word() {
                 Ok(None) => break,
-                Ok(Some(CONTROL_C)) if self.control_c == ControlC::Interrupts => {
+                Ok(Some(CONTROL_C)) => {
                     self.input.clear();
-                    brought.control_c = true;
+                    match self.control_c {
+                        ControlC::IsInput => self.input.push_back(CONTROL_C),
+                        ControlC::Interrupts => self.interrupted = true,
+                    }
                 }
                 Ok(Some(byte)) => self.input.push_back(byte),
                 // A byte that came broken is none.
@@ -155,7 +153,6 @@ impl Uart {
             }
         }
         self.set_masks();
-        brought
     }
 
     fn has_input_room(&self) -> bool {

@@ -1,9 +1,6 @@
 //! One tree of files out of several services: the init image is the root, the disk is below `/disk`.
 
-use crate::{
-    Refusal,
-    terminal::{CONTROL_C, Terminal},
-};
+use crate::{Refusal, terminal::Terminal};
 use alloc::{format, string::String, vec, vec::Vec};
 use petrel_shell::text::{Bytes, Printable};
 use rt::{
@@ -12,12 +9,16 @@ use rt::{
         Error,
         files::{self, Entry, Files, Kind, Stat, normalize},
     },
+    time::{Duration, sleep},
 };
 
 /// The directory under which the disk's files are shown, and the name of who serves them.
 const DISK: &str = "disk";
 /// How much of a file is shown at once.
 const CHUNK_BYTES: usize = 4 << 10;
+/// How often, and how long in between, a service is asked again that has just died.
+const ATTEMPTS: usize = 50;
+const PAUSE: Duration = Duration::from_millis(20);
 /// The largest program that is loaded.
 const MOST_PROGRAM_BYTES: usize = 16 << 20;
 
@@ -54,7 +55,7 @@ impl Place {
 
     /// All of a program's file.
     pub(crate) fn program(&self) -> Result<Vec<u8>, Error> {
-        self.files()?.read_all(&self.path, MOST_PROGRAM_BYTES)
+        patiently(|| self.files()?.read_all(&self.path, MOST_PROGRAM_BYTES))
     }
 
     fn files(&self) -> Result<Files, Error> {
@@ -100,10 +101,22 @@ pub(crate) fn entries(path: &str) -> Vec<Entry> {
     listed.unwrap_or_default()
 }
 
+/// Does it again while the service that it asks is being started anew.
+fn patiently<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 0..ATTEMPTS {
+        match attempt() {
+            Err(error) if error.is_gone() => sleep(PAUSE),
+            result => return result,
+        }
+    }
+    attempt()
+}
+
 /// The command `ls`.
 pub(crate) fn ls(path: &str) -> Result<(), Refusal> {
     let place = Place::of(path)?;
-    let shown = |files: Files| -> Result<Vec<Entry>, Error> {
+    let listed = || -> Result<Vec<Entry>, Error> {
+        let files = place.files()?;
         let stat = place.stat(&files)?;
         match stat.kind {
             Kind::Directory => place.list(&files),
@@ -113,10 +126,7 @@ pub(crate) fn ls(path: &str) -> Result<(), Refusal> {
             }]),
         }
     };
-    let entries = place
-        .files()
-        .and_then(shown)
-        .map_err(|error| refusal(path, error))?;
+    let entries = patiently(listed).map_err(|error| refusal(path, error))?;
     for entry in &entries {
         let name = Printable(entry.name.as_bytes());
         match entry.stat.kind {
@@ -133,16 +143,17 @@ pub(crate) fn ls(path: &str) -> Result<(), Refusal> {
 /// The command `cat`, for one file.
 pub(crate) fn cat(path: &str, terminal: &Terminal) -> Result<(), Refusal> {
     let place = Place::of(path)?;
-    terminal.listen(CONTROL_C);
     show(&place, terminal).map_err(|error| refusal(path, error))
 }
 
 fn show(place: &Place, terminal: &Terminal) -> Result<(), Error> {
-    let files = place.files()?;
-    let file = match place.stat(&files)?.kind {
-        Kind::File => files.open(&place.path)?,
-        Kind::Directory => return Err(Error::IsDirectory),
-    };
+    let file = patiently(|| {
+        let files = place.files()?;
+        match place.stat(&files)?.kind {
+            Kind::File => files.open(&place.path),
+            Kind::Directory => Err(Error::IsDirectory),
+        }
+    })?;
     let mut buffer = vec![0; CHUNK_BYTES];
     let (mut offset, mut last) = (0, b'\n');
     loop {

@@ -174,7 +174,6 @@ fn start(path: &str, arguments: &[String]) -> Result<Process, Refusal> {
 /// Waits for the end of a program in the foreground, which Control-C hastens, and says how it ended.
 fn attend(name: &str, process: &Process, terminal: &Terminal) -> Result<(), Refusal> {
     let failed = |error| format!("{name}: {error}");
-    terminal.listen(CONTROL_C);
     process.watch(terminal.bell(), ENDED).map_err(failed)?;
     loop {
         let rung = terminal.wait(CONTROL_C | ENDED, Deadline::FOREVER);

@@ -9,7 +9,7 @@ use petrel_shell::{
     text::Printable,
 };
 use rt::{
-    Error as KernelError, Notification, print,
+    Error as KernelError, Notification, print, println,
     service::{Error, console::Console},
     time::{Deadline, Duration, sleep},
 };
@@ -57,6 +57,8 @@ impl Terminal {
     /// Lets a person write a line.
     pub(crate) fn line(&self, editor: &mut Editor) -> Outcome {
         self.listen(0);
+        // One that came before the prompt was for what went on then.
+        let _ = self.bell.poll();
         let mut screen = String::new();
         let mut completions = crate::completion::Completions;
         editor.show(&mut screen);
@@ -84,18 +86,19 @@ impl Terminal {
         }
     }
 
-    /// From now on these of [`TYPED`] and [`CONTROL_C`] are signalled. Control-C is input otherwise.
+    /// From now on these of [`TYPED`] and [`CONTROL_C`] are signalled while nothing is read. Control-C always
+    /// is: it may come just before somebody waits for it.
     pub(crate) fn listen(&self, bits: u64) {
         // A console that is gone is asked again at the next reminder or read.
         let console = self.console.borrow();
-        let asked = console.notify(&self.bell, bits & TYPED, bits & CONTROL_C);
+        let asked = console.notify(&self.bell, bits & TYPED, CONTROL_C);
         drop(console);
         if asked.is_err() {
             self.reconnect();
             let _ = self
                 .console
                 .borrow()
-                .notify(&self.bell, bits & TYPED, bits & CONTROL_C);
+                .notify(&self.bell, bits & TYPED, CONTROL_C);
         }
     }
 
@@ -116,7 +119,7 @@ impl Terminal {
         }
     }
 
-    /// Whether Control-C was pressed since [`Terminal::listen`] for it.
+    /// Whether Control-C was pressed since the line was entered.
     pub(crate) fn was_interrupted(&self) -> bool {
         self.bell.poll().is_ok_and(|rung| rung & CONTROL_C != 0)
     }
@@ -135,7 +138,10 @@ impl Terminal {
         let console = self.console.borrow();
         let read = console.log(lines, |bytes| text.extend_from_slice(bytes));
         read.map_err(|error| format!("log: the console: {error}"))?;
-        print!("{}", Printable(&text));
+        match text.as_slice() {
+            [] => println!("nothing yet, since the console's driver was started"),
+            text => print!("{}", Printable(text)),
+        }
         Ok(())
     }
 

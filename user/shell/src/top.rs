@@ -54,7 +54,7 @@ impl Sample {
 /// The command `top`.
 pub(crate) fn top(machine: &Machine, terminal: &Terminal) -> Result<(), Refusal> {
     let refused = |error: Error| format!("top: {error}");
-    terminal.listen(TYPED | CONTROL_C);
+    terminal.listen(TYPED);
     let mut before = Sample::take(machine).map_err(refused)?;
     println!("\x1b[2J\x1b[Htop: the first second ... any key ends it");
     while terminal.wait(TYPED | CONTROL_C, Deadline::after(PERIOD)) == 0 {

@@ -25,7 +25,8 @@ pub const WRITE: u32 = operation(PROTOCOL, 1, 1);
 /// Waits for bytes.
 pub const READ: u32 = operation(PROTOCOL, 1, 2);
 /// Names the notification to signal when there is input that nobody waits for, and at Control-C. One
-/// at a time: the last. Bits that are 0 ask for nothing; Control-C is then input.
+/// at a time: the last. Bits that are 0 ask for nothing; Control-C is then input. It is input, too, for
+/// the one who named the notification, when that is who reads.
 pub const NOTIFY: u32 = operation(PROTOCOL, 1, 3);
 /// Finds the beginning of the kernel's last lines.
 pub const LAST: u32 = operation(PROTOCOL, 1, 4);
@@ -79,7 +80,8 @@ impl Console {
     }
 
     /// From now on `bell` gets `input` when there are bytes that nobody waits for, and `control_c` at
-    /// Control-C, which is not input then. Bits that are 0 ask for nothing.
+    /// Control-C. Bits that are 0 ask for nothing. While this client itself reads, Control-C is input; so
+    /// it is for all if its bits are 0. What was typed before it and not read is dropped.
     ///
     /// # Errors
     /// As [`Console::write`].
@@ -148,7 +150,7 @@ pub trait Server {
     fn read(&mut self, reader: u64, most: usize) -> Answer;
 
     /// Signals what [`NOTIFY`] says from now on.
-    fn notify(&mut self, bell: Notification, input: u64, control_c: u64);
+    fn notify(&mut self, listener: u64, bell: Notification, input: u64, control_c: u64);
 
     /// Where the kernel's last `lines` lines begin.
     fn last(&mut self, lines: usize) -> u64;
@@ -197,7 +199,7 @@ fn handle(server: &mut impl Server, mut message: Message, badge: u64) -> Result<
         NOTIFY => {
             let bell = message.take(0).ok_or(Error::BadRequest)?;
             let (input, control_c) = (message.word_at(0), message.word_at(1));
-            server.notify(Notification::from_owned(bell)?, input, control_c);
+            server.notify(badge, Notification::from_owned(bell)?, input, control_c);
             Answer::Reply(done())
         }
         LAST => Answer::Reply(done().word(server.last(number(0)?))),
@@ -229,7 +231,7 @@ mod tests {
             Answer::Reply(input(b"ab"))
         }
 
-        fn notify(&mut self, _: Notification, _: u64, _: u64) {
+        fn notify(&mut self, _: u64, _: Notification, _: u64, _: u64) {
             self.0.push(("notify", 0, 0));
         }
 
