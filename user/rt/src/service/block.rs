@@ -3,6 +3,7 @@
 //! | operation | words | reply |
 //! |---|---|---|
 //! | [`CONNECT`] | handles: memory to share, own process | handle: the session's endpoint |
+//! | [`DISCONNECT`] | | |
 //! | [`GEOMETRY`] | | bytes in a sector, sectors, 1 if read-only |
 //! | [`READ`] | first sector, how many | they are in the shared memory |
 //! | [`WRITE`] | first sector, how many | they were in the shared memory |
@@ -10,7 +11,7 @@
 
 use alloc::vec::Vec;
 
-use super::session::{Connection, SESSION_BITS, Sessions};
+use super::session::{Connection, SESSION_BITS, Sessions, disconnect};
 use super::{Error, answer, done, find, operation};
 use crate::message::{Incoming, Message};
 use crate::object::{Answer, Endpoint};
@@ -18,6 +19,8 @@ use crate::object::{Answer, Endpoint};
 const PROTOCOL: u16 = 0x4201;
 /// Opens a session.
 pub const CONNECT: u32 = operation(PROTOCOL, 1, 1);
+/// Closes it.
+pub const DISCONNECT: u32 = disconnect(CONNECT);
 /// How large the device is.
 pub const GEOMETRY: u32 = operation(PROTOCOL, 1, 2);
 /// Reads sectors.
@@ -186,6 +189,9 @@ fn handle(
 ) -> Result<Message, Error> {
     if message.label() == CONNECT {
         return sessions.open(endpoint, &mut message);
+    }
+    if message.label() == DISCONNECT {
+        return sessions.close(badge).map(|()| done());
     }
     let session = sessions.with_badge(badge)?;
     let geometry = device.geometry();

@@ -3,6 +3,7 @@
 //! | operation | words | shared memory | reply |
 //! |---|---|---|---|
 //! | [`CONNECT`] | handles: memory to share, own process | | handle: the session's endpoint |
+//! | [`DISCONNECT`] | | | |
 //! | [`OPEN`] | bytes of path | path | file, size |
 //! | [`CLOSE`] | file | | |
 //! | [`READ`] | file, offset, bytes | gets the bytes | how many: fewer at the end |
@@ -27,11 +28,14 @@ pub use server::{FileSystem, serve};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use super::session::disconnect;
 use super::{Error, operation};
 
 const PROTOCOL: u16 = 0x4601;
 /// Opens a session.
 pub const CONNECT: u32 = operation(PROTOCOL, 1, 1);
+/// Closes it.
+pub const DISCONNECT: u32 = disconnect(CONNECT);
 /// Opens a file.
 pub const OPEN: u32 = operation(PROTOCOL, 1, 2);
 /// Closes one.

@@ -14,6 +14,7 @@ use super::{Error, done, request};
 use crate::Rights;
 use crate::message::Message;
 use crate::object::{Endpoint, Mapping, Memory, MemoryKind, Notification, Object, Process};
+use crate::time::{Deadline, Duration};
 
 /// How many clients a server has at most: one bit of its notification each.
 pub const MAX_SESSIONS: usize = 48;
@@ -25,28 +26,33 @@ pub const MAX_BUFFER_BYTES: usize = 1 << 20;
 pub const SESSION_BITS: u64 = (1 << MAX_SESSIONS) - 1;
 
 /// A client's side of a session.
+///
+/// Dropped, it is closed; the server also closes it when this process ends.
 #[derive(Debug)]
 pub struct Connection {
     endpoint: Endpoint,
+    disconnect: u32,
     buffer: Mapping,
 }
 
 impl Connection {
-    /// Connects to a server. `label` is the protocol's operation for it.
+    /// Connects to a server. `connect` is the protocol's operation for it; [`disconnect`] is the one that
+    /// closes the session.
     ///
     /// # Errors
     /// [`Error::Kernel`]; what the server refuses it with.
-    pub fn open(server: &Endpoint, label: u32, buffer_bytes: usize) -> Result<Self, Error> {
+    pub fn open(server: &Endpoint, connect: u32, buffer_bytes: usize) -> Result<Self, Error> {
         let memory = Memory::create(buffer_bytes, MemoryKind::Normal)?;
         let both = Rights::READ.with(Rights::WRITE);
         let buffer = memory.map(both)?;
         let look = Rights::INSPECT.with(Rights::TRANSFER);
         let process = Process::own().duplicate(look)?;
         let shared = memory.duplicate(both.with(look))?;
-        let mut reply = request(server, Message::new(label).give(shared).give(process))?;
+        let mut reply = request(server, Message::new(connect).give(shared).give(process))?;
         let endpoint = reply.take(0).ok_or(Error::BadReply)?;
         Ok(Self {
             endpoint: Endpoint::from_owned(endpoint)?,
+            disconnect: disconnect(connect),
             buffer,
         })
     }
@@ -63,6 +69,20 @@ impl Connection {
     pub fn buffer(&self) -> &Mapping {
         &self.buffer
     }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let patience = Deadline::after(Duration::from_secs(1));
+        let _ = self
+            .endpoint
+            .call_until(Message::new(self.disconnect), patience);
+    }
+}
+
+/// The operation that closes what `connect` has opened: number 0 of the same protocol.
+pub const fn disconnect(connect: u32) -> u32 {
+    connect & !0xff
 }
 
 /// A server's side of one session.
@@ -164,11 +184,16 @@ impl<T: Default> Sessions<T> {
             .ok_or(Error::BadRequest)
     }
 
-    /// Closes the session with that badge.
-    pub fn close(&mut self, badge: u64) {
-        if self.with_badge(badge).is_ok() {
-            self.slots[(badge & 0xff) as usize - 1] = None;
-        }
+    /// Closes the session with that badge. What the server kept for it.
+    ///
+    /// # Errors
+    /// As [`Sessions::with_badge`].
+    pub fn close(&mut self, badge: u64) -> Result<T, Error> {
+        self.with_badge(badge)?;
+        let slot = &mut self.slots[(badge & 0xff) as usize - 1];
+        slot.take()
+            .map(|session| session.state)
+            .ok_or(Error::BadRequest)
     }
 
     /// Closes the sessions whose client has ended, after the bound notification gave `bits`. What the

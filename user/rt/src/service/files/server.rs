@@ -4,8 +4,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::{
-    CLOSE, CONNECT, CREATE, Entry, FLUSH, Kind, LIST, MAX_OPEN, MAX_PATH_BYTES, OPEN, READ, REMOVE,
-    RESIZE, STAT, Stat, WRITE, normalize,
+    CLOSE, CONNECT, CREATE, DISCONNECT, Entry, FLUSH, Kind, LIST, MAX_OPEN, MAX_PATH_BYTES, OPEN,
+    READ, REMOVE, RESIZE, STAT, Stat, WRITE, normalize,
 };
 use crate::message::{Incoming, Message};
 use crate::object::{Answer, Endpoint, Mapping};
@@ -115,6 +115,13 @@ impl<N> Open<N> {
         place as u64 + 1
     }
 
+    /// Closes all of them.
+    fn close<F: FileSystem<Node = N>>(self, files: &mut F) {
+        for node in self.0.into_iter().flatten() {
+            files.close(node);
+        }
+    }
+
     fn is_full(&self) -> bool {
         self.0.iter().flatten().count() >= MAX_OPEN
     }
@@ -139,6 +146,10 @@ pub fn serve<F: FileSystem>(endpoint: &Endpoint, files: &mut F) -> Result<(), Er
     endpoint.serve(|incoming| match incoming {
         Incoming::Message(mut message, badge) => Answer::Reply(answer(match message.label() {
             CONNECT => sessions.open(endpoint, &mut message),
+            DISCONNECT => sessions.close(badge).map(|open| {
+                open.close(files);
+                done()
+            }),
             _ => sessions.with_badge(badge).and_then(|session| {
                 let open = &mut session.state;
                 handle(files, &session.buffer, open, &mut scratch, &message)
@@ -146,10 +157,7 @@ pub fn serve<F: FileSystem>(endpoint: &Endpoint, files: &mut F) -> Result<(), Er
         })),
         Incoming::Bits(bits) => {
             for open in sessions.bury(bits & SESSION_BITS) {
-                open.0
-                    .into_iter()
-                    .flatten()
-                    .for_each(|node| files.close(node));
+                open.close(files);
             }
             Answer::Later
         }
