@@ -30,7 +30,8 @@ pub(crate) fn ps(machine: &Machine) -> Result<(), Refusal> {
     println!(
         "number  name              state    threads  handles     memory    at most   CPU time"
     );
-    let kernel = of_process(&threads, 0);
+    let mut kernel = of_process(&threads, 0);
+    kernel.retain(|thread| !is_idle(thread));
     let ran = kernel.iter().map(|thread| thread.ran_ticks).sum();
     println!(
         "{:>6}  {:16}  {:7}  {:>7}  {:>7}  {:>9}  {:>9}  {:>9}",
@@ -61,6 +62,13 @@ pub(crate) fn ps(machine: &Machine) -> Result<(), Refusal> {
         );
     }
     Ok(())
+}
+
+/// Whether it is a thread that only waits for work: what such a thread "runs" is nobody's time. The
+/// kernel's first one has no name of its own.
+pub(crate) fn is_idle(thread: &ThreadReport) -> bool {
+    let name = text(&thread.name);
+    thread.process == 0 && (name == "boot" || name.starts_with("idle/"))
 }
 
 fn of_process(threads: &[ThreadReport], process: u32) -> Vec<ThreadReport> {

@@ -2,7 +2,7 @@
 
 use crate::{
     Refusal,
-    reports::ticks,
+    reports::{is_idle, ticks},
     terminal::{CONTROL_C, TYPED, Terminal},
 };
 use alloc::{collections::BTreeMap, format, string::String, vec::Vec};
@@ -37,7 +37,7 @@ impl Sample {
     fn take(machine: &Machine) -> Result<Self, Error> {
         let threads = machine.list::<ThreadReport>()?;
         let mut ran = BTreeMap::new();
-        for thread in &threads {
+        for thread in threads.iter().filter(|thread| !is_idle(thread)) {
             *ran.entry(thread.process).or_insert(0) += thread.ran_ticks;
         }
         Ok(Self {
