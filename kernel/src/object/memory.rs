@@ -154,43 +154,21 @@ impl Memory {
     /// # Errors
     /// [`Error::BadArgument`]: it goes over the end, or the memory is not the kernel's to write.
     pub(crate) fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
-        let mut from = bytes;
-        self.each_piece(offset, bytes.len() as u64, |place, len| {
-            let (now, later) = from.split_at(len);
-            // SAFETY: the piece is in one page, which is mapped as long as the memory lives; no
-            // reference to it exists, and processes that write at the same time only harm themselves.
-            unsafe { core::ptr::copy_nonoverlapping(now.as_ptr(), place, len) };
-            from = later;
-        })
-    }
-
-    /// Zeroes `bytes` from `offset` on.
-    ///
-    /// # Errors
-    /// Those of [`Memory::write`].
-    pub(crate) fn zero(&self, offset: u64, bytes: u64) -> Result<(), Error> {
-        self.each_piece(offset, bytes, |place, len| {
-            // SAFETY: as in `write`.
-            unsafe { place.write_bytes(0, len) };
-        })
-    }
-
-    fn each_piece(
-        &self,
-        offset: u64,
-        bytes: u64,
-        mut piece: impl FnMut(*mut u8, usize),
-    ) -> Result<(), Error> {
-        let end = offset.checked_add(bytes).ok_or(Error::BadArgument)?;
-        if end > self.bytes || !matches!(self.kind(), Kind::Normal | Kind::Dma) {
+        let end = offset.checked_add(bytes.len() as u64);
+        if end.is_none_or(|end| end > self.bytes) {
             return Err(Error::BadArgument);
         }
-        let mut at = offset;
-        while at < end {
-            let alias = self.alias(at).ok_or(Error::BadArgument)?;
-            let len = (PAGE - at % PAGE).min(end - at);
-            piece((alias + at % PAGE) as *mut u8, len as usize);
-            at += len;
+        let (mut at, mut rest) = (offset, bytes);
+        while !rest.is_empty() {
+            let page = self.alias(at).ok_or(Error::BadArgument)?;
+            let room = (PAGE - at % PAGE) as usize;
+            let (now, later) = rest.split_at(room.min(rest.len()));
+            let place = (page + at % PAGE) as *mut u8;
+            // SAFETY: the piece is in one page, which is mapped as long as the memory lives; no
+            // reference to it exists, and processes that write at the same time only harm themselves.
+            unsafe { core::ptr::copy_nonoverlapping(now.as_ptr(), place, now.len()) };
+            at += now.len() as u64;
+            rest = later;
         }
         Ok(())
     }
