@@ -107,18 +107,18 @@ impl ThreadObject {
         Ok(())
     }
 
+    /// Whether a suspension has taken effect, or it has ended: no instruction of it at EL0 comes before it
+    /// is resumed. That is so as soon as it is off its CPU: every way to EL0 looks at the work word first.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.join.is_done() || !thread::is_running(self.thread())
+    }
+
     /// Whether its registers stay as they are until somebody resumes it: it is suspended, or waits for
     /// the reply to its fault.
     pub(crate) fn is_stopped(&self) -> bool {
-        let user = self.thread().user();
-        user.stopped.load(Acquire) || user.waits_for_fault_reply()
-    }
-
-    /// Whether a suspension has taken effect, or it has ended: no instruction of it at EL0 will come
-    /// before it is resumed. A thread that waits for a message, asleep in the kernel, has stopped too.
-    pub(crate) fn has_stopped(&self) -> bool {
         let thread = self.thread();
-        self.is_stopped() || self.join.is_done() || thread.links.state().is_blocked()
+        let is_suspended = thread.core.work.load(SeqCst) & WORK_SUSPEND != 0;
+        is_suspended && self.has_stopped() || thread.user().waits_for_fault_reply()
     }
 
     /// Ends it.

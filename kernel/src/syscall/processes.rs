@@ -85,8 +85,8 @@ pub(super) fn thread_suspend(handle: u64) -> Result<Values, Error> {
     target.suspend()?;
     let is_me = core::ptr::eq(target.thread(), thread::current());
     while !is_me && !target.has_stopped() && !thread::current().links.state().is_killed() {
-        // It is on its way: it runs on another CPU, or waits for its turn on one.
-        thread::yield_now();
+        // It runs on another CPU, which was told.
+        thread::relax();
     }
     Ok(NOTHING)
 }

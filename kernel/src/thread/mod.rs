@@ -26,6 +26,6 @@ pub(crate) use table::{
 };
 pub(crate) use user::User;
 pub(crate) use wake::{
-    call_thief, end_found, nudge, set_allowed, set_level, wake, wake_found, wake_in_call,
-    wake_on_exit,
+    call_thief, end_found, is_running, nudge, set_allowed, set_level, wake, wake_found,
+    wake_in_call, wake_on_exit,
 };

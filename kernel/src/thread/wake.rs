@@ -14,7 +14,7 @@ use cpu::hw::{local, sysreg};
 use cpu::lock::Yield;
 use cpu::plant::{Plant, planted};
 use entry::ExitLooks;
-use sched::{CpuId, CpuSet, Level, Removed, Resched, Wake, balance};
+use sched::{CpuId, CpuSet, Level, Place, Removed, Resched, Wake, balance};
 use spin::mutex::SpinMutexGuard;
 
 /// Wakes `thread`, and preempts for it on the spot if that is due and permitted; otherwise the exit
@@ -91,6 +91,21 @@ pub(super) fn claim_for(thread: &'static Thread, here: &'static Cpu) -> Option<&
     }
     let _ = enqueue_claimed(thread);
     None
+}
+
+/// Whether `thread` is on a CPU at this moment, or was when its CPU last let its queue go.
+pub(crate) fn is_running(thread: &Thread) -> bool {
+    let _irqs = IrqGuard::new();
+    loop {
+        let id = thread.links.cpu();
+        let Some(cpu) = smp::get(id.index()) else {
+            return false;
+        };
+        let _queue = cpu.queue.lock();
+        if thread.links.cpu() == id {
+            return thread.links.place() == Place::Running;
+        }
+    }
 }
 
 /// Changes the level of `thread`.
