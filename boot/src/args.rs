@@ -10,6 +10,7 @@
 //! cpus=<number>                     bring up at most so many        all
 //! run=<workload>[:<key>=<value>,…]  repeatable; what to do          user space
 //! run=exec:path=<path>[,args=<…>]   repeatable; run that program    user space
+//! ipc=fast|slow                     messages with or without fastpath fast
 //! rain=off|on                       NMIs over user space            off
 //! trace=off|on                      write the trace to the host     off
 //! plant=<bug>                       in a build with planted bugs    none
@@ -41,7 +42,8 @@ pub const MAX_RUNS: usize = 8;
 
 /// The keys, as messages list them.
 pub const KEYS: &[&str] = &[
-    "mask", "ordinary", "order", "seed", "log", "on_done", "cpus", "run", "rain", "trace", "plant",
+    "mask", "ordinary", "order", "seed", "log", "on_done", "cpus", "run", "ipc", "rain", "trace",
+    "plant",
 ];
 
 /// An enum whose variants are words of the command line, so that the words stand in one place.
@@ -135,6 +137,16 @@ words! {
 }
 
 words! {
+    /// Which ways messages go (`ipc=`).
+    pub enum Ipc {
+        /// The fastpath where it fits.
+        Fast = "fast",
+        /// The slow path always: to compare.
+        Slow = "slow",
+    }
+}
+
+words! {
     /// Whether something is done at all.
     pub enum Switch {
         /// It is not.
@@ -163,6 +175,8 @@ pub struct Config<'a> {
     pub cpus: Option<NonZeroU32>,
     /// What to run: the kernel's workloads in this order, then the programs in this order.
     pub runs: Vec<Run<'a>, MAX_RUNS>,
+    /// Which ways messages go.
+    pub ipc: Ipc,
     /// Whether NMIs rain on every CPU while user space runs.
     pub rain: Switch,
     /// Whether the trace rings are written to the host at the end.
@@ -183,6 +197,7 @@ impl Default for Config<'_> {
             on_done: OnDone::PowerOff,
             cpus: None,
             runs: Vec::new(),
+            ipc: Ipc::Fast,
             rain: Switch::Off,
             trace: Switch::Off,
             plant: None,
@@ -266,6 +281,7 @@ pub fn parse(arguments: &str) -> Result<Config<'_>, ArgError<'_>> {
                     expected: "a number from 1",
                 })?);
             }
+            "ipc" => config.ipc = choice(word, value, Ipc::from_word, Ipc::WORDS)?,
             "rain" => config.rain = choice(word, value, Switch::from_word, Switch::WORDS)?,
             "trace" => config.trace = choice(word, value, Switch::from_word, Switch::WORDS)?,
             "plant" => config.plant = Some(value),

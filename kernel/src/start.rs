@@ -6,8 +6,8 @@
 use crate::irq::{self, Setup};
 use crate::mm::{self, PAGE, TREE, table};
 use crate::thread::{self, BOOT};
-use crate::{clock, console, control, object, power, say, selftest, smp, verdict, workload};
-use boot::args::{self, Config, LogLevel, Mask, Ordinary, Switch};
+use crate::{clock, console, control, ipc, object, power, say, selftest, smp, verdict, workload};
+use boot::args::{self, Config, Ipc, LogLevel, Mask, Ordinary, Switch};
 use boot::dt::ValidBlob;
 use boot::info::{self, BootInfo, CpuStatus, PsciVersion};
 use boot::memory::{self, Footprint};
@@ -166,6 +166,7 @@ fn read_arguments(arguments: &'static str) -> &'static Config<'static> {
             "boot argument rain=on: it rains over user space, and nothing here starts that"
         ));
     }
+    ipc::fast::set_in_use(config.ipc == Ipc::Fast);
     crate::WANTS_TRACE.store(config.trace == Switch::On, Relaxed);
     config
 }

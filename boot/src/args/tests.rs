@@ -108,7 +108,7 @@ fn a_program_without_a_path_is_named() {
 
 #[test]
 fn what_is_not_understood_is_named() {
-    let keys = "mask, ordinary, order, seed, log, on_done, cpus, run, rain, trace, plant";
+    let keys = "mask, ordinary, order, seed, log, on_done, cpus, run, ipc, rain, trace, plant";
     refused(
         "quiet",
         &std::format!("\"quiet\" is not of the form key=value (keys: {keys})"),
