@@ -91,7 +91,9 @@ pub struct Table<K: Kernel> {
     inner: NonNull<Inner<K>>,
 }
 
+#[repr(C)]
 struct Inner<K: Kernel> {
+    // The first: it saves a look-up an instruction.
     directory: Directory<K>,
     payer: K::Payer,
     handles: AtomicU32,

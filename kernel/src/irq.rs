@@ -7,6 +7,7 @@ use crate::mm::heap::{OutOfMemory, try_box};
 use crate::smp::{self, Cpu};
 use crate::{clock, deferred, panic};
 use alloc::boxed::Box;
+use core::ops::Deref;
 use core::sync::atomic::{
     AtomicU32, AtomicU64,
     Ordering::{AcqRel, Relaxed},
@@ -17,7 +18,7 @@ use cpu::lock::{Lock, Preempt};
 use cpu::mask::Mechanism;
 use cpu::percpu::PerCpu;
 use drivers::affinity::Affinity;
-use drivers::gicv3::{Class, Groups, IntId, SystemRegisters, sgi};
+use drivers::gicv3::{Class, Groups, IntId, Line, SystemRegisters, sgi};
 use entry::frame::Frame;
 use spin::Once;
 
@@ -273,21 +274,36 @@ fn try_box_uninit() -> Result<Box<core::mem::MaybeUninit<Table>>, OutOfMemory> {
 /// Shared interrupts that somebody has, a bit each.
 static TAKEN: [AtomicU32; INTIDS.div_ceil(32)] = [const { AtomicU32::new(0) }; INTIDS.div_ceil(32)];
 
-/// Takes the shared interrupt `intid` for the caller alone, until [`give_back_spi`]; whether nobody has it.
-#[must_use = "somebody else may have it"]
-pub(crate) fn take_spi(intid: IntId) -> bool {
-    let (word, bit) = taken(intid);
-    word.fetch_or(bit, AcqRel) & bit == 0
+/// A shared interrupt that nobody else has as long as this lives. Its end leaves the line as it is:
+/// disable it first.
+pub(crate) struct Spi(Line);
+
+impl Spi {
+    /// Takes the shared interrupt that `line` is; `None`: somebody has it.
+    pub(crate) fn take(line: Line) -> Option<Self> {
+        let (word, bit) = taken(line);
+        (word.fetch_or(bit, AcqRel) & bit == 0).then_some(Self(line))
+    }
 }
 
-/// Gives up what [`take_spi`] took. Its line is disabled, and stays so.
-pub(crate) fn give_back_spi(intid: IntId) {
-    let (word, bit) = taken(intid);
-    word.fetch_and(!bit, AcqRel);
+impl Deref for Spi {
+    type Target = Line;
+
+    #[inline]
+    fn deref(&self) -> &Line {
+        &self.0
+    }
 }
 
-fn taken(intid: IntId) -> (&'static AtomicU32, u32) {
-    let intid = intid.raw();
+impl Drop for Spi {
+    fn drop(&mut self) {
+        let (word, bit) = taken(self.0);
+        word.fetch_and(!bit, AcqRel);
+    }
+}
+
+fn taken(line: Line) -> (&'static AtomicU32, u32) {
+    let intid = line.interrupt().raw();
     (&TAKEN[intid as usize / 32 % TAKEN.len()], 1 << (intid % 32))
 }
 

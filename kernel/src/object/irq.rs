@@ -12,7 +12,8 @@
 
 use super::quota::{Charge, Quota};
 use super::{Notification, Ref};
-use crate::{control, irq, smp};
+use crate::irq::{self, Spi};
+use crate::{control, smp};
 use abi::error::Error;
 use abi::report::IrqReport;
 use core::ptr::null_mut;
@@ -40,12 +41,12 @@ pub(crate) struct Irq {
 }
 
 struct State {
+    /// The right to the interrupt; `None`: it is released, and the line is not to be touched.
+    spi: Option<Spi>,
     /// Whom it is delivered to, and as which bits.
     to: Option<(Ref<Notification>, u64)>,
     /// It was delivered and not acknowledged; the line is masked.
     is_waiting: bool,
-    /// It is no longer ours: the line is not to be touched.
-    is_released: bool,
     count: u64,
 }
 
@@ -66,17 +67,14 @@ impl Irq {
         let line = control::spis().line(intid);
         let line = line.map_err(|_| Error::BadArgument)?;
         let charge = Charge::new(quota, size_of::<Self>().next_power_of_two() as u64)?;
-        if !irq::take_spi(intid) {
-            return Err(Error::Busy);
-        }
-        // From here on whatever fails gives it back, by the end of `this`.
+        let spi = Spi::take(line).ok_or(Error::Busy)?;
         let this = Self {
             line,
             handles: AtomicU32::new(0),
             state: Lock::new(State {
+                spi: Some(spi),
                 to: None,
                 is_waiting: false,
-                is_released: false,
                 count: 0,
             }),
             _charge: charge,
@@ -102,7 +100,7 @@ impl Irq {
             return Err(Error::BadArgument);
         }
         let mut state = self.state.lock();
-        if state.is_released {
+        if state.spi.is_none() {
             return Err(Error::Gone);
         }
         let old = state.to.replace((notification, bits));
@@ -117,7 +115,7 @@ impl Irq {
     /// It was handled, and may come again. Without effect if it does not wait for that.
     pub(crate) fn acknowledge(&self) {
         let mut state = self.state.lock();
-        if state.is_waiting && !state.is_released {
+        if state.is_waiting && state.spi.is_some() {
             state.is_waiting = false;
             self.line.enable();
         }
@@ -126,7 +124,7 @@ impl Irq {
     /// It has come. `NoIrq`, in its handler.
     fn deliver(&self) {
         let mut state = self.state.lock();
-        if state.is_released {
+        if state.spi.is_none() {
             return;
         }
         state.count += 1;
@@ -159,17 +157,16 @@ impl Irq {
 
     fn release(&self) {
         let mut state = self.state.lock();
-        if state.is_released {
+        let Some(spi) = state.spi.take() else {
             return;
-        }
-        state.is_released = true;
+        };
         self.line.disable();
         let _ = control::spis().settle();
         let to = state.to.take();
         drop(state);
-        drop(to);
         self.listed().store(null_mut(), Release);
-        irq::give_back_spi(self.line.interrupt());
+        drop(spi);
+        drop(to);
     }
 
     /// Its place in the table.

@@ -18,7 +18,7 @@ use super::support::{
 };
 use super::{Failure, Task};
 use crate::entries::Petrel;
-use crate::irq::{self, Interrupt, Sgi, To};
+use crate::irq::{self, Interrupt, Sgi, Spi, To};
 use crate::{clock, control, smp};
 use alloc::format;
 use alloc::string::String;
@@ -203,6 +203,7 @@ fn raise(until: usize) {
 
 fn race(victim: &'static smp::Cpu, time: Duration) -> Result<String, Failure> {
     let (intid, line) = spare()?;
+    let line = Spi::take(line).ok_or("somebody has the spare shared interrupt")?;
     STOP.store(false, Relaxed);
     RAISED.store(0, Relaxed);
     TAKEN.store(0, Relaxed);

@@ -12,7 +12,7 @@
 use super::landing::{self, Landing};
 use super::station::{Station, Storm};
 use super::{life, storm};
-use crate::irq::{self, Interrupt, Sgi, To};
+use crate::irq::{self, Interrupt, Sgi, Spi, To};
 use crate::smp::{self, Cpu};
 use crate::workload::Failure;
 use crate::{clock, control, start};
@@ -57,15 +57,15 @@ impl Source {
     }
 }
 
-/// Spare shared interrupts, disabled.
-pub(super) fn spare_spis() -> Vec<Line> {
+/// Spare shared interrupts that nobody has, disabled.
+pub(super) fn spare_spis() -> Vec<Spi> {
     let lines = control::spis();
     let (implemented, _) = control::gic_facts();
     let wanted = (SPIS_PER_CPU * cpu::percpu::count()).min(MAX_SPIS);
     let spare = start::info().spare_spis(implemented).rev();
     let intids = spare.filter_map(|intid| IntId::from_raw(intid.number()));
     let lines = intids.filter_map(|intid| lines.line(intid).ok());
-    lines.take(wanted).collect()
+    lines.filter_map(Spi::take).take(wanted).collect()
 }
 
 /// Sets the handlers, routes the SPIs, and lets everything in that is still off.
@@ -114,7 +114,7 @@ pub(super) fn close(storm: &Storm) -> Result<(), Failure> {
     };
     let called = |cpu: &Cpu| own(cpu, Sgi::StormNmi) || own(cpu, Sgi::Call);
     while storm.stations.iter().any(armed)
-        || storm.spis.iter().any(pending)
+        || storm.spis.iter().any(|spi| pending(spi))
         || smp::all().any(called)
     {
         if clock::now() > deadline {

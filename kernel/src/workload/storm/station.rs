@@ -4,6 +4,7 @@
 
 use super::landing::{Landing, TextMap};
 use super::sources::Source;
+use crate::irq::Spi;
 use crate::smp::Cpu;
 use crate::thread::{self, Thread};
 use crate::workload::histogram::Histogram;
@@ -14,7 +15,6 @@ use core::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
-use drivers::gicv3::Line;
 use drivers::timer::{Physical, Timer};
 
 /// One CPU's part.
@@ -152,7 +152,7 @@ pub(super) struct Storm {
     /// One for each CPU.
     pub(super) stations: Vec<Station>,
     /// The shared interrupts that are pended.
-    pub(super) spis: Vec<Line>,
+    pub(super) spis: Vec<Spi>,
     /// The free timer of whichever CPU uses it.
     pub(super) timer: Timer<Physical>,
     /// Which floor each instruction belongs to.
@@ -175,7 +175,7 @@ impl Storm {
     /// With a station for each of `cpus` CPUs.
     pub(super) fn new(
         cpus: usize,
-        spis: Vec<Line>,
+        spis: Vec<Spi>,
         timer: Timer<Physical>,
         map: TextMap,
         stamp_ticks: u64,
