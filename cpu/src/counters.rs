@@ -27,7 +27,7 @@ pub enum Counter {
     PreemptionLost,
     /// Exits to `Process` of a fault: each was looked at for preemption.
     FaultExits,
-    /// Times a quiescent CPU began watching at entry.
+    /// Times a quiescent CPU began watching at entry; entries from EL0, which always do, aside.
     BeganWatching,
     /// Switches of thread.
     Switches,

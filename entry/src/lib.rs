@@ -86,7 +86,7 @@ pub trait Kernel<M: Machine>: 'static {
     /// (releases the run queue), and puts what it waited for into its frame. `NoIrq`.
     fn resumed(frame: &mut Frame, legal: Switchable<'_>);
 
-    /// Something that must not happen. Everything is masked.
+    /// Something that must not happen. Everything is masked, or at least ordinary interrupts are.
     fn fatal(frame: &Frame, why: Fatal) -> !;
 }
 
@@ -158,6 +158,9 @@ pub enum Fatal {
     /// A thread was to go on at EL0 with a frame that is not a program's ([`Frame::is_el0`]), or with
     /// this preempt count.
     NotForEl0(u32),
+    /// A program ran on a CPU that was not quiescent, or with a preempt count, or while a switch was
+    /// wanted.
+    NotQuietAtEl0,
     /// A vector that nothing uses; its index, 0 to 15 (DDI 0487, D1.3.1).
     UnexpectedVector(u8, Syndrome),
     /// The stack ran into its guard.

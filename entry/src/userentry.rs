@@ -10,7 +10,6 @@ use crate::{Fatal, Kernel};
 use abi::path::{self, Path};
 use abi::trace::Event;
 use cpu::context::{Critical, Cx, Inherited, Interrupted, Open, Switchable};
-use cpu::counters::Counter;
 use cpu::epoch;
 use cpu::machine::Machine;
 use cpu::plant::{Plant, planted};
@@ -35,7 +34,9 @@ fn is_traced(path: Path) -> bool {
     !matches!(path, Path::Syscall)
 }
 
-/// Enters the kernel from EL0: pushes the path, ends quiescence, writes the trace record.
+/// Enters the kernel from EL0: pushes the path, ends quiescence, writes the trace record. Where a record
+/// is written, it also looks whether EL0 ran as it must: on a quiescent CPU, with preempt count 0 and no
+/// switch wanted.
 ///
 /// Nothing of a program is served before its masks were inherited:
 ///
@@ -47,15 +48,15 @@ fn is_traced(path: Path) -> bool {
 ///     frame: &mut entry::frame::Frame,
 /// ) -> Cx<M, Critical> {
 ///     let path = abi::path::Path::UserFault;
-///     let mut inside = user_enter(cx.hold_irqs().inherit_from_el0(), frame, path);
+///     let mut inside = user_enter::<M, K>(cx.hold_irqs().inherit_from_el0(), frame, path);
 ///     let count = work_loop::<M, K>(&mut inside, path);
 ///     user_exit::<M, K>(inside, frame, path, count)
 /// }
 /// ```
 /// ```compile_fail,E0308
 /// use cpu::{context::{Cx, Entry}, machine::Machine};
-/// fn wrong<M: Machine>(cx: Cx<M, Entry>, frame: &entry::frame::Frame) {
-///     let _ = entry::userentry::user_enter(cx, frame, abi::path::Path::UserFault);
+/// fn wrong<M: Machine, K: entry::Kernel<M>>(cx: Cx<M, Entry>, frame: &entry::frame::Frame) {
+///     let _ = entry::userentry::user_enter::<M, K>(cx, frame, abi::path::Path::UserFault);
 /// }
 /// ```
 /// Nor does it go on, or is the thread switched, with interrupts open:
@@ -67,16 +68,26 @@ fn is_traced(path: Path) -> bool {
 /// }
 /// ```
 #[inline(always)]
-pub fn user_enter<M: Machine>(cx: Cx<M, Inherited>, frame: &Frame, path: Path) -> UserInside<M> {
+pub fn user_enter<M: Machine, K: Kernel<M>>(
+    cx: Cx<M, Inherited>,
+    frame: &Frame,
+    path: Path,
+) -> UserInside<M> {
     let thread = M::thread();
     let cpu = M::cpu();
     let inner = path::push(0, path);
     thread.path.set::<M>(inner);
+    if is_traced(path) {
+        let watching = cpu.watching.get::<M>();
+        let (count, calm) = thread.preempt.both::<M>();
+        if watching | count | (calm ^ 1) != 0 {
+            not_quiet::<M, K>(frame);
+        }
+    }
     if !planted(Plant::NotWatching) {
         epoch::begin_watching_from_el0::<M>(cpu);
     }
     if is_traced(path) {
-        cpu.counters.count(Counter::BeganWatching);
         let id = thread.id();
         cpu.trace
             .write(frame.when, Event::Enter, id, inner, frame.elr);
@@ -149,6 +160,12 @@ pub fn user_exit<M: Machine, K: Kernel<M>>(
         frame.pmr = u64::from(PMR_OFF);
     }
     done
+}
+
+#[cold]
+#[inline(never)]
+fn not_quiet<M: Machine, K: Kernel<M>>(frame: &Frame) -> ! {
+    K::fatal(frame, Fatal::NotQuietAtEl0)
 }
 
 #[cold]

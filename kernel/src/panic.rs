@@ -143,6 +143,13 @@ pub(crate) fn fatal(frame: &Frame, why: Fatal) -> ! {
                 frame.spsr, frame.pmr
             ),
         ),
+        Fatal::NotQuietAtEl0 => with_frame(
+            frame,
+            format_args!(
+                "a program ran on a CPU that was not quiescent, with a preempt count, or while a \
+                 switch was wanted"
+            ),
+        ),
         Fatal::UnexpectedVector(index, syndrome) => {
             const GROUPS: [&str; 4] = ["EL1 with SP0", "EL1", "EL0", "EL0 AArch32"];
             const KINDS: [&str; 4] = ["synchronous exception", "IRQ", "FIQ", "SError"];
