@@ -34,6 +34,7 @@ pub fn all() -> Vec<Scenario> {
         storms(),
         disks(),
         isolation(),
+        steady(),
     ]
     .concat()
 }
@@ -94,6 +95,25 @@ fn benches() -> Vec<Scenario> {
         exact("cortex-a57", "run=bench", "cortex-a57"),
         refused("free-running", "run=bench", "does not count instructions"),
         refused("unknown-group", "run=bench:group=none", "no group none"),
+    ]
+}
+
+/// Threads that keep every register they have while others of the same CPU, ordinary interrupts and NMIs
+/// come in between.
+fn steady() -> Vec<Scenario> {
+    const KEEP: &str = "run=exec:path=/bin/steady";
+    let on = |name: &str, cpus: u16, bootargs: &str| {
+        let bootargs = format!("{bootargs} {KEEP},args=cpus={cpus}");
+        Scenario::passes(format!("steady/{name}"), bootargs)
+            .on(machine().cpus(cpus.into()))
+            .needs("kept all registers")
+    };
+    vec![
+        on("exact", 1, "").on(machine().cpus(1).exact()),
+        on("cpus-2", 2, "rain=on").needs("rain on"),
+        on("daif", 2, "mask=daif"),
+        on("ordinary-g0", 2, "ordinary=g0 rain=on"),
+        on("cortex-a53", 1, "rain=on").on(machine().cpus(1).cpu("cortex-a53")),
     ]
 }
 
@@ -478,6 +498,7 @@ fn planted_bugs() -> Vec<Scenario> {
     };
     const SWITCH: &str = "exception masks are wrong at switch";
     const ACTIVE: &str = "an interrupt is still active at a switch";
+    const STEADY: &str = "exec:path=/bin/steady";
     const ASLEEP: &str = "sleeps in idle over pending interrupts";
     vec![
         caught("preempt-after-masks", "fault", SWITCH),
@@ -549,6 +570,11 @@ fn planted_bugs() -> Vec<Scenario> {
             "irqs",
             "an interrupt came before it was acknowledged",
         ),
+        caught("pmr-low-at-el0", STEADY, "with SPSR 0x"),
+        caught("work-loop-skipped", STEADY, "while a switch was wanted"),
+        caught("register-leak-on-return", STEADY, "exit status 1")
+            .needs("registers changed while they were kept: X 0x40000,"),
+        caught("watching-at-el0", STEADY, "not quiescent"),
         caught(
             "fp-register-lost",
             "selftest",
