@@ -80,7 +80,7 @@ pub(super) fn query(
     let index = usize::try_from(index).unwrap_or(usize::MAX);
     let to = (address, bytes);
     let written = match query {
-        Query::Processes => list(to, (index..).map_while(Process::report_at)),
+        Query::Processes => list(to, (index..usize::MAX).map_while(Process::report_at)),
         Query::Threads => list(to, query::threads().skip(index)),
         Query::Cpus => list(to, query::cpus().skip(index)),
         Query::Memory => list(to, once_with(query::memory).skip(index)),
