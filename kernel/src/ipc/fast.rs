@@ -4,20 +4,19 @@
 //! Both do what `call` does, in the same order and with the same claims; here are only the conditions
 //! under which most of it falls away. They are looked at before anything is changed: where one does not
 //! hold, the function says so and the slow path does all of it. The switch is the one that everybody
-//! makes ([`thread::hand_over`]), with the same check. Planted bug `fast-forgets-badge`, and every
+//! makes ([`thread::hand_over`]), with the same check; a partner that waits on another CPU runs there. Planted bug `fast-forgets-badge`, and every
 //! test of messages, which run with and without the fastpath (`ipc=slow`), hold the two together.
 //!
 //! | condition | otherwise |
 //! |---|---|
 //! | no handles travel, the info is well formed | `transfer::handles`, or an error |
 //! | no deadline | the sleep queue |
-//! | the partner waits, and here | a row; another CPU |
+//! | the partner waits | a row |
 //! | no notification is bound to the receiver | its bits are looked at, twice |
 
 use super::wait::{For, QueuePlace, Side};
 use super::{Caller, transfer};
 use crate::object::{Endpoint, Object};
-use crate::smp;
 use crate::thread::{self, Thread, User, current};
 use abi::handle::{Handle, Rights};
 use abi::message::Info;
@@ -64,13 +63,6 @@ fn plain(frame: &Frame) -> Option<Info> {
     is_plain.then_some(info)
 }
 
-/// Whether `partner` last ran on this CPU, and may again: it can be switched to at once.
-#[inline(always)]
-fn is_here(partner: &Thread, proof: &impl Pinned) -> bool {
-    let here = smp::this(proof).id();
-    partner.links.cpu() == here && partner.links.allows(here)
-}
-
 /// A call to a receiver that waits. False: nothing was done.
 #[inline(always)]
 pub(crate) fn call(frame: &mut Frame, legal: &mut Switchable<'_>) -> bool {
@@ -82,9 +74,6 @@ pub(crate) fn call(frame: &mut Frame, legal: &mut Switchable<'_>) -> bool {
         let (endpoint, badge) = endpoint(user, frame, RIGHTS, legal)?;
         let mut queues = endpoint.lock();
         let receiver = queues.receivers.first()?;
-        if !is_here(receiver, legal) {
-            return None;
-        }
         receiver.user().wait.claim_any(&[For::Message])?;
         queues.receivers.remove(receiver);
         Some((receiver, info, badge))

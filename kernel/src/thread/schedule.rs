@@ -14,7 +14,7 @@ use cpu::epoch;
 use cpu::guard::{IrqGuard, Pinned};
 use cpu::hw::{slots, switch, sysreg};
 use cpu::mask::{Context, MaskState, Mechanism};
-use sched::{Block, Handed, Place, Resched, Wake};
+use sched::{Block, Handed, Place, Resched};
 
 /// Why a thread leaves its CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,15 +84,16 @@ fn leave(legal: Switchable<'_>, why: Leave) {
 }
 
 /// Takes the running thread, which waits for something at EL0 without a deadline, off its CPU, and runs
-/// `partner` in its place, whose wait is over and which last ran here and may again: what
-/// [`block_at_frame`] does, when nothing unusual is in the way.
+/// `partner` in its place, whose wait is over: what [`block_at_frame`] does, when nothing unusual is in the
+/// way.
 #[inline(always)]
 pub(crate) fn hand_over(mut legal: Switchable<'_>, partner: &'static Thread) {
-    if partner.links.state().wake() != Wake::Claimed {
-        block_at_frame(legal, u64::MAX, None);
-        return;
-    }
     let cpu = smp::this(&legal);
+    // Where it waits is looked at when its wake-up is ours: until then it may run, and wait elsewhere.
+    let Some(partner) = super::wake::claim_for(partner, cpu) else {
+        block_with(legal, cpu, u64::MAX, None);
+        return;
+    };
     let me = current();
     let mut queue = cpu.queue.lock();
     let handed = queue.hand_over_from(&me.links, &partner.links, partner.id());
