@@ -10,7 +10,11 @@ use petrel_shell::{
 };
 use rt::{
     Error as KernelError, Notification, print, println,
-    service::{Error, console::Console},
+    service::{
+        Error,
+        console::{self, Console},
+        supervisor::Supervisor,
+    },
     time::{Deadline, Duration, sleep},
 };
 
@@ -21,6 +25,8 @@ pub(crate) const ENDED: u64 = 1 << 2;
 
 /// How often a console that does not answer is looked for.
 const RETRY: Duration = Duration::from_millis(20);
+/// How long a console that was given up stays so.
+const GIVEN_UP_PAUSE: Duration = Duration::from_secs(1);
 /// A console that died takes with it whom it had to tell: it is told again so often.
 const REMIND: Duration = Duration::from_millis(500);
 
@@ -175,7 +181,18 @@ fn connect() -> Console {
     loop {
         match Console::connect() {
             Ok(console) => return console,
+            Err(Error::GivenUp) => start_again(),
             Err(_) => sleep(RETRY),
         }
+    }
+}
+
+/// A console that died so often that the supervisor gave it up: by somebody's hand, or by a fault that
+/// another attempt may not meet. Ending what was given up starts it.
+fn start_again() {
+    sleep(GIVEN_UP_PAUSE);
+    if let Some(supervisor) = Supervisor::own() {
+        // Whatever became of it, the next look tells.
+        let _ = supervisor.kill(console::NAME);
     }
 }
