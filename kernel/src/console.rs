@@ -12,12 +12,13 @@
 
 use crate::mm::{device, table};
 use crate::object::{Notification, Ref};
-use crate::{deferred, semihosting, smp, thread};
+use crate::{clock, deferred, semihosting, smp, thread};
 use abi::error::Error;
 use core::ffi::CStr;
 use core::fmt;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
+use core::time::Duration;
 use cpu::guard::PreemptGuard;
 use cpu::hw::local;
 use cpu::lines::{LINE_BYTES, Lines};
@@ -59,6 +60,13 @@ struct Reading {
     at: usize,
     end: usize,
 }
+
+/// The CPU that prints at this moment.
+static AT_IT: AtomicU32 = AtomicU32::new(NOBODY);
+/// None; before there are CPUs, the only one.
+const NOBODY: u32 = u32::MAX;
+/// How long the end of the machine waits for a CPU that prints.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Prints one line, formatted as by `println!`. Any context.
 #[macro_export]
@@ -106,8 +114,10 @@ pub(crate) fn drain() {
         let Some(mut drainer) = LINES.drainer() else {
             return;
         };
+        AT_IT.store(here(), SeqCst);
         // It may have been taken just before.
         while !is_taken() && drainer.next(print) {}
+        AT_IT.store(NOBODY, SeqCst);
     }
 }
 
@@ -204,14 +214,22 @@ pub(crate) fn read(into: &mut [u8]) -> usize {
     length
 }
 
-/// Keeps all others from printing; gives up after a while, since this CPU may be the one that is at it.
+/// Keeps all others from printing. Gives up if it is this CPU that is at it, in the middle of a line, or if
+/// whoever is does not come to its end: a computer that is busy may stop a CPU for a good while.
 pub(crate) fn seize() {
-    for _ in 0..1_000_000 {
-        if LINES.try_hold() {
+    let began = clock::now();
+    while !LINES.try_hold() {
+        // In this order: where there is one CPU only, there may be no clock yet.
+        if AT_IT.load(SeqCst) == here() || clock::now() - began > clock::ticks(PATIENCE) {
             return;
         }
         smp::spin();
     }
+}
+
+/// This CPU, for [`AT_IT`]. For who is not migrated.
+fn here() -> u32 {
+    smp::try_this().map_or(NOBODY, |cpu| cpu.index() as u32)
 }
 
 /// Prints what has been written, when all other CPUs have stopped, on the UART, whoever had it.
