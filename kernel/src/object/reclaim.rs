@@ -104,8 +104,13 @@ pub(crate) fn catch_up() {
     }
 }
 
+/// Whether something was retired that is not freed yet.
+pub(crate) fn is_behind() -> bool {
+    retired::retired() != retired::freed()
+}
+
 fn has_work() -> bool {
-    EMPTYING.load(Acquire) != 0 || retired::retired() != retired::freed()
+    EMPTYING.load(Acquire) != 0 || is_behind()
 }
 
 fn run(_: usize) {

@@ -23,7 +23,7 @@ mod notifications;
 mod processes;
 
 use crate::ipc;
-use crate::object::{Entry, Object, Ref};
+use crate::object::{Entry, Object, Ref, reclaim};
 use crate::thread;
 use crate::thread::user::{WORK_END, WORK_MOVE, WORK_SUSPEND, current_process};
 use abi::error::Error;
@@ -83,9 +83,21 @@ pub(crate) fn now(frame: &mut Frame, mut legal: Switchable<'_>) -> Flow {
 
 /// Every other call, in `Process`.
 pub(crate) fn open(frame: &mut Frame) {
-    let x = &frame.x;
+    let result = match perform(&frame.x) {
+        // What the caller gave up just before may not be free yet.
+        Err(Error::NoMemory) if reclaim::is_behind() => {
+            reclaim::catch_up();
+            perform(&frame.x)
+        }
+        result => result,
+    };
+    give(frame, result);
+}
+
+/// Does what the registers ask for. If there is no memory, nothing was done.
+fn perform(x: &[u64; 31]) -> Result<Values, Error> {
     let (a, b, c, d, e) = (x[0], x[1], x[2], x[3], x[4]);
-    let result = match Call::from_number(x[8]) {
+    match Call::from_number(x[8]) {
         Some(Call::SaveReply) => messages::save_reply(),
         Some(Call::ProcessExit) => processes::exit(a),
         Some(Call::DebugWrite) => machine::debug_write(a, b),
@@ -126,8 +138,7 @@ pub(crate) fn open(frame: &mut Frame) {
         Some(Call::MachineOff) => machine::off(a, b, c, d),
         // The rest was done by `now`.
         Some(_) | None => Err(Error::NoSuchCall),
-    };
-    give(frame, result);
+    }
 }
 
 /// Writes status and values of a plain call.

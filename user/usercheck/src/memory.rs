@@ -14,6 +14,7 @@ const HEAP_BYTES: usize = 4 << 20;
 pub(crate) fn check() -> Outcome {
     heap()?;
     mapped()?;
+    given_back()?;
     Ok(alloc::format!(
         "{} MiB of heap, memory mapped twice",
         HEAP_BYTES >> 20
@@ -98,5 +99,14 @@ fn mapped() -> Result<(), alloc::string::String> {
     );
     let all = Memory::create(1 << 40, MemoryKind::Normal).err();
     hold!(all == Some(Error::NoMemory), "a TiB of memory: {all:?}");
+    Ok(())
+}
+
+/// What was given up can be had again at once, however often, though the kernel frees it later.
+fn given_back() -> Result<(), alloc::string::String> {
+    // In all more than the process may have.
+    for _ in 0..256 {
+        drop(Memory::create(2 << 20, MemoryKind::Normal).map_err(failed("memory once more"))?);
+    }
     Ok(())
 }
