@@ -346,6 +346,8 @@ impl Scenario {
                 }
                 fs::create_dir_all(&extra)
                     .with_context(|| format!("cannot make {}", extra.display()))?;
+                // What it may want to copy is built.
+                lab.init_image()?;
                 fill(&extra)?;
                 init_image::make(lab.workspace(), Some(&extra), &path)?;
             }
