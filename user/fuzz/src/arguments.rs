@@ -4,6 +4,7 @@
 //! length that fits. Then, now and then, one argument becomes something else. So most calls get past
 //! the first check, and many past all.
 
+use rt::abi::handle::Kind;
 use rt::abi::memory::{PAGE, USER_END, USER_START};
 use rt::abi::message::Info;
 use rt::abi::syscall::{Call, FOREVER};
@@ -36,6 +37,8 @@ pub struct Source<'a> {
     pub now: fn() -> u64,
     /// Where threads may begin that do no harm.
     pub harmless: u64,
+    /// The process's own handle.
+    pub itself: u64,
 }
 
 impl Source<'_> {
@@ -68,8 +71,8 @@ impl Source<'_> {
         let call = self.random.of(Call::ALL);
         let seldom = match call {
             // After these there is not much left to try.
-            Call::ProcessExit | Call::ThreadExit => 800,
-            Call::ProcessKill => 40,
+            Call::ProcessExit => 2000,
+            Call::ThreadExit => 800,
             Call::ThreadBindNotification => 4,
             // They print.
             Call::DebugWrite => 20,
@@ -82,13 +85,54 @@ impl Source<'_> {
         }
     }
 
-    fn handle(&mut self) -> u64 {
-        self.pool.pick(&mut self.random)
+    fn handle(&mut self, kind: Kind) -> u64 {
+        self.pool.pick(kind, &mut self.random)
+    }
+
+    /// Of any kind.
+    fn any(&mut self) -> u64 {
+        let kind = self.random.of(&Kind::ALL);
+        self.handle(kind)
     }
 
     /// Two handles in a register.
     fn handles(&mut self) -> u64 {
-        self.handle() & 0xffff_ffff | self.handle() << 32
+        self.any() & 0xffff_ffff | self.any() << 32
+    }
+
+    /// What a call's first argument names, if it is an object.
+    fn first(&mut self, call: Call) -> u64 {
+        let kind = match call {
+            Call::HandleGive
+            | Call::ProcessKill
+            | Call::ProcessReport
+            | Call::ThreadCreate
+            | Call::MemoryMap
+            | Call::MemoryUnmap => Kind::Process,
+            Call::Watch => self.random.of(&[Kind::Process, Kind::Thread]),
+            Call::ThreadResume
+            | Call::ThreadSuspend
+            | Call::ThreadKill
+            | Call::ThreadSetPriority
+            | Call::ThreadSetCpus
+            | Call::ThreadSetFaultEndpoint
+            | Call::ThreadReadRegisters
+            | Call::ThreadWriteRegisters => Kind::Thread,
+            Call::MemoryInspect => Kind::Memory,
+            Call::ThreadBindNotification | Call::Signal | Call::Wait | Call::TimerSet => {
+                Kind::Notification
+            }
+            Call::IrqBind | Call::IrqAcknowledge => Kind::Irq,
+            Call::MachineIrq
+            | Call::MachineDeviceMemory
+            | Call::MachineQuery
+            | Call::ConsoleTake
+            | Call::ConsoleRead
+            | Call::MachineWorkload
+            | Call::MachineOff => Kind::Machine,
+            _ => return self.any(),
+        };
+        self.handle(kind)
     }
 
     /// An address with so much memory behind it; or one near an edge.
@@ -183,7 +227,7 @@ impl Source<'_> {
     fn word(&mut self) -> u64 {
         match self.random.below(8) {
             0 => self.random.number(),
-            1 => self.handle(),
+            1 => self.any(),
             2 => self.address(64),
             3 => self.length(),
             4 => self.random.below(64),
@@ -196,7 +240,8 @@ impl Source<'_> {
     fn message(&mut self, call: Call, x: &mut Registers) {
         x[9] = match call {
             Call::Reply if !self.random.once_in(3) => 0,
-            _ => self.handle(),
+            Call::Reply => self.handle(Kind::Reply),
+            _ => self.handle(Kind::Endpoint),
         };
         let words = self.random.below(9) as usize;
         let handles = self.random.of(&[0, 0, 0, 1, 2, 4]);
@@ -210,7 +255,7 @@ impl Source<'_> {
     }
 
     fn plain(&mut self, call: Call, x: &mut Registers) -> Option<[u64; 8]> {
-        x[0] = self.handle();
+        x[0] = self.first(call);
         match call {
             Call::Null
             | Call::SaveReply
@@ -239,7 +284,8 @@ impl Source<'_> {
                     self.bits()
                 };
             }
-            Call::HandleGive | Call::ThreadSetFaultEndpoint => x[1] = self.handle(),
+            Call::HandleGive => x[1] = self.any(),
+            Call::ThreadSetFaultEndpoint => x[1] = self.handle(Kind::Endpoint),
             Call::ProcessCreate => {
                 x[1] = self.random.below(18);
                 x[0] = self.address(x[1]);
@@ -248,9 +294,17 @@ impl Source<'_> {
             Call::ProcessReport => x[1] = self.address(128),
             Call::ThreadReadRegisters => x[1] = self.address(280),
             Call::ThreadWriteRegisters => x[1] = self.address(280),
-            Call::Watch | Call::IrqBind => (x[1], x[2]) = (self.handle(), self.bits()),
-            Call::ConsoleTake => (x[1], x[2]) = (self.handle(), self.bits()),
-            Call::ProcessKill | Call::ThreadKill => x[1] = self.word(),
+            Call::Watch | Call::IrqBind | Call::ConsoleTake => {
+                (x[1], x[2]) = (self.handle(Kind::Notification), self.bits());
+            }
+            Call::ProcessKill => {
+                // Its own end comes soon enough.
+                if x[0] == self.itself && !self.random.once_in(60) {
+                    x[0] = 0;
+                }
+                x[1] = self.word();
+            }
+            Call::ThreadKill => x[1] = self.word(),
             Call::ThreadCreate => {
                 x[1] = self.address(56);
                 return Some(self.thread_start());
@@ -326,7 +380,7 @@ impl Source<'_> {
 
     /// A `Mapping`.
     fn mapping(&mut self) -> [u64; 8] {
-        let memory = self.handle() & 0xffff_ffff;
+        let memory = self.handle(Kind::Memory) & 0xffff_ffff;
         let rights = match self.random.below(6) {
             0 => self.random.number() & 0xffff_ffff,
             1 => 1 << 5 | 1 << 7,
@@ -367,6 +421,7 @@ mod tests {
             scratch: SCRATCH,
             now: || 1000,
             harmless: 0x40_0000,
+            itself: 1,
         };
         let mut counts = BTreeMap::new();
         for _ in 0..200_000 {

@@ -10,13 +10,14 @@ use callfuzz::arguments::{SCRATCH, SCRATCH_BYTES, SCRATCH_STRIDE, Source};
 use callfuzz::board::Board;
 use callfuzz::pool::Pool;
 use callfuzz::random::Random;
-use callfuzz::verify::verify;
-use rt::abi::handle::Handle;
+use callfuzz::verify::{Registers, verify};
+use rt::abi::handle::{Handle, Kind};
 use rt::abi::message::Info;
-use rt::abi::syscall::Call;
+use rt::abi::syscall::{AT_ONCE, Call};
 use rt::abi::thread::{ThreadStart, USES_FP};
-use rt::object::{MemoryKind, Object};
-use rt::syscall::plain;
+use rt::object::{MemoryKind, Owned};
+use rt::syscall::{MessageRegisters, message, plain};
+use rt::time::Duration;
 use rt::{Endpoint, Memory, Notification, Process, Rights, Thread};
 
 use crate::raw;
@@ -31,6 +32,9 @@ const STACK_BYTES: usize = 32 << 10;
 const STACKS: usize = 0x29_0000_0000;
 /// From one to the next.
 const STACK_STRIDE: usize = 1 << 20;
+
+/// How often to look whether anything goes on.
+const LOOK: Duration = Duration::from_millis(2);
 
 static POOL: Pool = Pool::new();
 
@@ -69,41 +73,61 @@ pub(crate) fn run(seed: u64, calls: u64) -> Result<(), String> {
             [rt::start::first_thread().handle().0.into()],
         )
     };
-    while board.made() < calls {
-        rt::time::sleep(rt::time::Duration::from_millis(2));
+    let mut made = 0;
+    while made < calls {
+        rt::time::sleep(LOOK);
+        let now = board.made();
+        if now == made {
+            rescue();
+        }
+        made = now;
     }
     Ok(())
 }
 
 /// Some handles of every kind to begin with.
 fn fill_pool(random: &mut Random) -> Result<(), rt::Error> {
-    for _ in 0..6 {
-        for grant in rt::start::page().grants() {
-            let name = rt::abi::start::text(&grant.name);
-            if !matches!(name, "thread" | "board") {
-                POOL.put(grant.handle, random);
-            }
+    for grant in rt::start::page().grants() {
+        let name = rt::abi::start::text(&grant.name);
+        if matches!(name, "thread" | "board") {
+            continue;
         }
-        POOL.put(
-            Endpoint::create()?
-                .owned()
-                .duplicate(Rights::ALL, 0)?
-                .leak()
-                .0,
-            random,
-        );
-        POOL.put(
-            rt::object::Owned::from(Endpoint::create()?).leak().0,
-            random,
-        );
-        POOL.put(
-            rt::object::Owned::from(Notification::create()?).leak().0,
-            random,
-        );
+        let handle = Owned::new(Handle(grant.handle));
+        let kind = handle.inspect()?.kind;
+        let handle = handle.leak().0;
+        for _ in 0..6 {
+            POOL.put(Some(kind), handle, random);
+        }
+    }
+    for _ in 0..6 {
+        let endpoint = Endpoint::create()?;
+        let badged = endpoint.sender(random.number())?;
+        POOL.put(Some(Kind::Endpoint), Owned::from(badged).leak().0, random);
+        POOL.put(Some(Kind::Endpoint), Owned::from(endpoint).leak().0, random);
+        let notification = Owned::from(Notification::create()?).leak();
+        POOL.put(Some(Kind::Notification), notification.0, random);
         let memory = Memory::create(8192, MemoryKind::Normal)?;
-        POOL.put(rt::object::Owned::from(memory).leak().0, random);
+        POOL.put(Some(Kind::Memory), Owned::from(memory).leak().0, random);
     }
     Ok(())
+}
+
+/// Has everybody go on who waits for something that only the others could do, and they wait too.
+fn rescue() {
+    for handle in POOL.all(Kind::Notification) {
+        // SAFETY: the call writes no memory.
+        let _ = unsafe { plain(Call::Signal, [handle.into(), 1]) };
+    }
+    for handle in POOL.all(Kind::Endpoint) {
+        for call in [Call::Send, Call::Receive] {
+            let mut registers = MessageRegisters {
+                target: Handle(handle),
+                deadline_ticks: AT_ONCE,
+                ..MessageRegisters::default()
+            };
+            let _ = message(call, &mut registers);
+        }
+    }
 }
 
 /// Starts a thread, with memory of its own.
@@ -143,6 +167,7 @@ extern "C" fn thread(task: &Task) -> ! {
         scratch,
         now: || rt::time::now().ticks(),
         harmless: raw::harmless(),
+        itself: Process::own().handle().0.into(),
     };
     while task.board.made() < task.calls {
         let (before, structure) = source.draw();
@@ -167,8 +192,10 @@ extern "C" fn thread(task: &Task) -> ! {
             _ => after[0],
         };
         task.board.note(before[8], status);
-        if status == 0 {
-            keep(call, &after, &mut source.random);
+        if status == 0
+            && let Some(call) = call
+        {
+            keep(call, &before, &after, &mut source.random);
         }
     }
     loop {
@@ -178,35 +205,37 @@ extern "C" fn thread(task: &Task) -> ! {
 }
 
 /// Keeps the handles that a call gave, for all threads; closes those in whose place they come.
-fn keep(call: Option<Call>, after: &[u64; 14], random: &mut Random) {
-    let mut put = |handle: u32| {
-        let old = POOL.put(handle, random);
+fn keep(call: Call, before: &Registers, after: &Registers, random: &mut Random) {
+    let mut put = |kind: Option<Kind>, handle: u32| {
+        let old = POOL.put(kind, handle, random);
         if old != Handle::NONE.0 && old != Process::own().handle().0 {
             // SAFETY: only calls by number use the handles of the pool.
             let _ = unsafe { plain(Call::HandleClose, [old.into()]) };
         }
     };
-    match call {
-        Some(
-            Call::SaveReply
-            | Call::HandleDuplicate
-            | Call::ProcessCreate
-            | Call::ThreadCreate
-            | Call::MemoryCreate
-            | Call::EndpointCreate
-            | Call::NotificationCreate
-            | Call::MachineIrq
-            | Call::MachineDeviceMemory,
-        ) => put(after[1] as u32),
-        Some(Call::MessageCall | Call::ReplyReceive | Call::Receive) => {
+    let kind = match call {
+        Call::SaveReply => Kind::Reply,
+        Call::ProcessCreate => Kind::Process,
+        Call::ThreadCreate => Kind::Thread,
+        Call::MemoryCreate | Call::MachineDeviceMemory => Kind::Memory,
+        Call::EndpointCreate => Kind::Endpoint,
+        Call::NotificationCreate => Kind::Notification,
+        Call::MachineIrq => Kind::Irq,
+        Call::HandleDuplicate => {
+            let of = POOL.kind(before[0] as u32);
+            return put(of, after[1] as u32);
+        }
+        Call::MessageCall | Call::ReplyReceive | Call::Receive => {
             let handles = [Handle::unpack(after[12]), Handle::unpack(after[13])];
             let count = Info(after[10]).handles();
             for handle in handles.as_flattened().iter().take(count) {
                 if *handle != Handle::NONE {
-                    put(handle.0);
+                    put(None, handle.0);
                 }
             }
+            return;
         }
-        _ => {}
-    }
+        _ => return,
+    };
+    put(Some(kind), after[1] as u32);
 }
