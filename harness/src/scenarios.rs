@@ -3,6 +3,8 @@
 //! To add one, add a line: a name, the boot arguments, and whatever differs from four CPUs of the
 //! best model. `passes` and `fails` say what must come of it.
 
+mod shell;
+
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
@@ -10,7 +12,7 @@ use initrd::cpio::{Archive, Kind};
 use initrd::flat::{Access, PAGE, Program, Segment};
 mod exec;
 mod init_image;
-mod shell;
+mod typed;
 
 use anyhow::Result;
 
@@ -43,6 +45,7 @@ pub fn all() -> Vec<Scenario> {
         steady(),
         users(),
         execs(),
+        typed::all(),
     ]
     .concat()
 }
