@@ -14,11 +14,11 @@ use crate::workspace::{Build, Workspace};
 pub(super) fn all() -> Vec<Scenario> {
     let passes = |name: &str, run: &str| {
         let bootargs = format!("run=exec:path={run}");
-        Scenario::passes(format!("exec/{name}"), bootargs).on(machine().cpus(2))
+        Scenario::passes(format!("exec/image-{name}"), bootargs).on(machine().cpus(2))
     };
     let fails = |name: &str, run: &str, why| {
         let bootargs = format!("run=exec:path={run}");
-        Scenario::fails(format!("exec/{name}"), bootargs, why).on(machine().cpus(2))
+        Scenario::fails(format!("exec/image-{name}"), bootargs, why).on(machine().cpus(2))
     };
     let extra = InitImage::Extra(fill_extra);
     let own = vec![
