@@ -22,7 +22,8 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`table`] | [`Table`], [`Entry`]: what the kernel calls |
+//! | [`table`] | [`Table`]: what the kernel calls |
+//! | `entry` | [`Entry`]: what one handle names, and what it permits |
 //! | `slots` | which numbers are free, and where each leads |
 //! | [`span`] | who was derived from whom |
 //! | [`retired`] | what is freed when nobody can see it any more |
@@ -32,14 +33,16 @@
 
 extern crate alloc;
 
+mod entry;
 mod memory;
 pub mod retired;
 mod slots;
 pub mod span;
 pub mod table;
 
+pub use entry::Entry;
 pub use retired::Retirable;
-pub use table::{Entry, Table};
+pub use table::Table;
 
 use abi::error::Error;
 use abi::handle::Rights;

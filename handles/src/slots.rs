@@ -7,8 +7,8 @@
 //! slot's turn has come 32767 times.
 
 use crate::Kernel;
+use crate::entry::Node;
 use crate::memory::bytes_of;
-use crate::table::Node;
 use abi::handle::Handle;
 use alloc::boxed::Box;
 use core::ptr::{NonNull, null_mut, without_provenance_mut};

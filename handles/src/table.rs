@@ -1,7 +1,8 @@
-//! Tables and entries: what the kernel calls.
+//! Tables: what the kernel calls, under the one lock of all of them, or, to look up, under none.
 
+use crate::entry::{Entry, Kept, Node, Removed, last_child, span};
 use crate::memory::{bytes_of, room};
-use crate::retired::{Retirable, retire_node};
+use crate::retired::Retirable;
 use crate::slots::{CHUNK_BYTES, ChunkRoom, Directory, FreeSlots, Room};
 use crate::span::Span;
 use crate::{Kernel, Object};
@@ -9,7 +10,7 @@ use abi::error::Error;
 use abi::handle::{Handle, Rights};
 use alloc::boxed::Box;
 use core::cell::UnsafeCell;
-use core::mem::{MaybeUninit, offset_of, replace};
+use core::mem::{MaybeUninit, replace};
 use core::ptr::{NonNull, null, null_mut};
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use cpu::guard::Pinned;
@@ -30,69 +31,15 @@ pub fn count_everywhere() -> u64 {
     *WORLD.lock()
 }
 
-/// What one handle names, and what it permits. Never changes for those who look at it.
-pub struct Entry<K: Kernel> {
-    object: K::Object,
-    badge: u64,
-    rights: Rights,
-    /// What it is called. Changes when it is given away, for those who looked it up before.
-    handle: AtomicU32,
-    kept: UnsafeCell<Kept<K>>,
-}
-
-/// The part of an entry that belongs to whoever has the lock, or, after its removal, to who removed it.
-#[repr(C)]
-struct Kept<K: Kernel> {
-    // The first field: `span` and `last_child` go from one to the other.
-    span: Span,
-    table: *const Inner<K>,
-    charge: K::Charge,
-    /// The next of those that were removed together.
-    next: *mut Node<K>,
-}
-
-/// An entry as it lies in memory.
-pub(crate) type Node<K> = Retirable<Entry<K>>;
-
-// SAFETY: readers see what does not change; `kept` has one owner at a time.
-unsafe impl<K: Kernel> Send for Entry<K> {}
-// SAFETY: as above.
-unsafe impl<K: Kernel> Sync for Entry<K> {}
-
-impl<K: Kernel> Entry<K> {
-    /// What it names.
-    #[inline(always)]
-    pub fn object(&self) -> &K::Object {
-        &self.object
-    }
-
-    /// What it permits.
-    #[inline(always)]
-    pub fn rights(&self) -> Rights {
-        self.rights
-    }
-
-    /// Its badge; 0: none.
-    #[inline(always)]
-    pub fn badge(&self) -> u64 {
-        self.badge
-    }
-
-    /// What it is called, in the table it is in now.
-    #[inline(always)]
-    pub fn handle(&self) -> Handle {
-        Handle(self.handle.load(Relaxed))
-    }
-}
-
 /// A process's handles. Every call may be made from `Process` or `NoIrq`, and on any CPU at once.
 pub struct Table<K: Kernel> {
     /// On the heap, since entries lead back here, and whoever has the table may move it.
     inner: NonNull<Inner<K>>,
 }
 
+/// A table, where entries find it.
 #[repr(C)]
-struct Inner<K: Kernel> {
+pub(crate) struct Inner<K: Kernel> {
     // The first: it saves a look-up an instruction.
     directory: Directory<K>,
     payer: K::Payer,
@@ -422,25 +369,6 @@ struct Blank<K: Kernel> {
     room: Box<MaybeUninit<Node<K>>>,
 }
 
-/// Where the span of `node` is.
-fn span<K: Kernel>(node: NonNull<Node<K>>) -> *mut Span {
-    // SAFETY: stays inside the node; no reference is made.
-    let kept = unsafe { &raw const (*node.as_ptr()).value.kept };
-    UnsafeCell::raw_get(kept).cast()
-}
-
-/// What was derived from `node` last. It is in a table, and the lock is held.
-fn last_child<K: Kernel>(node: NonNull<Node<K>>) -> Option<NonNull<Node<K>>> {
-    // SAFETY: as above; what is in a table is in the list.
-    let child = unsafe { Span::first(span(node)) };
-    if child.is_null() {
-        return None;
-    }
-    let offset = offset_of!(Node<K>, value) + offset_of!(Entry<K>, kept);
-    // SAFETY: the reverse of `span`.
-    NonNull::new(unsafe { child.byte_sub(offset) }.cast())
-}
-
 /// Takes `node` out of its table and its list. It is in both.
 fn remove<K: Kernel>(node: NonNull<Node<K>>, held: &mut Held, removed: &mut Removed<K>) {
     // SAFETY: the lock is held, and the node, as it is in a table, and the table are there.
@@ -456,31 +384,4 @@ fn remove<K: Kernel>(node: NonNull<Node<K>>, held: &mut Held, removed: &mut Remo
     }
     removed.0 = node.as_ptr();
     **held -= 1;
-}
-
-/// Entries that were just removed.
-#[must_use = "they are to be retired"]
-struct Removed<K: Kernel>(*mut Node<K>);
-
-impl<K: Kernel> Removed<K> {
-    const fn none() -> Self {
-        Self(null_mut())
-    }
-
-    /// Tells their objects, and retires them. Without the lock.
-    fn finish(self) {
-        let mut at = self.0;
-        while let Some(node) = NonNull::new(at) {
-            // SAFETY: it was removed, so that it is ours; others at most read what does not change.
-            let was_first = unsafe {
-                let entry = node.as_ref();
-                at = (*entry.kept.get()).next;
-                entry.object.removed(entry.rights);
-                retire_node(node)
-            };
-            if was_first {
-                K::reclaim_soon();
-            }
-        }
-    }
 }

@@ -5,7 +5,9 @@
 //! stays so as long as the proof lives. What a thread has closed it never finds again. At the end all
 //! handles are gone, every object has learned so, and no byte is missing.
 //!
-//! Then one table is filled with very many handles, and one revocation ends them.
+//! Then one table is filled with very many handles, and one revocation ends them (`full`).
+
+mod full;
 
 use super::rain::Rain;
 use super::random::Random;
@@ -15,8 +17,8 @@ use crate::irq::Interrupt;
 use crate::object::handle::{Entry, HandleTable};
 use crate::object::quota::Quota;
 use crate::object::{Notification, Object, Ref, reclaim};
+use crate::smp;
 use crate::thread::{self, Spec};
-use crate::{clock, smp};
 use abi::handle::{Handle, Rights};
 use alloc::format;
 use alloc::string::String;
@@ -90,7 +92,7 @@ pub(super) fn run(task: &Task, mut params: Params<'_>) -> Result<String, Failure
         result?;
         told = judge(shared, &quota)?;
     }
-    fill(many)?;
+    full::run(many)?;
     reclaim::settle();
     let after = unleaked_bytes();
     ensure!(
@@ -399,54 +401,4 @@ fn judge(shared: Shared, quota: &Ref<Quota>) -> Result<Told, Failure> {
     reclaim::settle();
     ensure!(quota.used() == 0, "{} bytes stay charged", quota.used());
     Ok(told)
-}
-
-/// Look-ups that are timed together.
-const TIMED: u64 = 256;
-
-/// Fills a table, and revokes all at once.
-fn fill(many: u64) -> Result<(), Failure> {
-    let quota = quota()?;
-    let table = HandleTable::new(quota.clone())?;
-    let object = Object::Notification(Notification::create(&quota)?);
-    let root = table.insert(object, Rights::ALL, 0, None)?;
-    let mut sample = Vec::new();
-    let every = (many / TIMED).max(1);
-    let first = ticks_of(&table, &[root; TIMED as usize])?;
-    for at in 0..many {
-        let new = table.duplicate(root, Rights::ALL, 0)?;
-        if at % every == 0 {
-            sample.push(new);
-        }
-    }
-    sample.resize(TIMED as usize, root);
-    let last = ticks_of(&table, &sample)?;
-    ensure!(
-        last == first || !clock::is_exact(),
-        "{TIMED} look-ups take {first} instructions with one handle, {last} with {many}"
-    );
-    let revoked = table.revoke(root)?;
-    ensure!(revoked == many, "{revoked} of {many} were revoked");
-    drop(table);
-    reclaim::settle();
-    ensure!(quota.used() == 0, "{} bytes stay charged", quota.used());
-    Ok(())
-}
-
-/// How long it takes to look all of them up.
-fn ticks_of(table: &HandleTable, handles: &[Handle]) -> Result<u64, Failure> {
-    let held = IrqGuard::new();
-    let start = clock::now();
-    let mut found = 0;
-    for handle in handles {
-        found += usize::from(table.get(*handle, &held).is_some());
-    }
-    let ticks = clock::now() - start;
-    drop(held);
-    ensure!(
-        found == handles.len(),
-        "{found} of {} handles are found",
-        handles.len()
-    );
-    Ok(ticks)
 }
