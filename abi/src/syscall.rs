@@ -93,7 +93,7 @@ calls! {
     HandleInspect = 20,
 
     /// `x0` = address of the name, `x1` = its bytes (at most 16), `x2` = quota in bytes, taken from
-    /// the caller's. `x1` = a process without threads.
+    /// the caller's. `x1` = a process without threads. It ends when the caller's process does.
     ProcessCreate = 24,
     /// `x0` = process, `x1` = status. It ends, wherever its threads are. Right: `MANAGE`.
     ProcessKill = 25,

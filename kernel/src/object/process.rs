@@ -4,6 +4,9 @@
 //! on its way to EL0; when the last one is off its stack, the reclaimer empties the table of handles and
 //! the address space, and only then tells whoever watches: who starts it anew finds its interrupts and
 //! its memory free.
+//!
+//! A process lives on the quota of the one that made it, and ends with it: who holds no handle but its own, or
+//! is suspended for ever, would otherwise keep that memory for good.
 
 use super::handle::HandleTable;
 use super::quota::{Charge, Quota};
@@ -15,7 +18,7 @@ use abi::error::Error;
 use abi::message::WORDS;
 use abi::report::{Name, ProcessReport, ProcessState};
 use alloc::vec::Vec;
-use core::ptr::null_mut;
+use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64,
     Ordering::{AcqRel, Acquire, Relaxed, Release},
@@ -51,7 +54,7 @@ pub(crate) struct Process {
     /// For the reclaimer's list.
     pub(super) next_ended: AtomicPtr<Process>,
     _charge: Charge,
-    _from_parent: Option<Charge>,
+    from_parent: Option<Charge>,
 }
 
 /// Who is to be told of an end.
@@ -149,7 +152,7 @@ impl Process {
             watchers: Watchers::new(),
             next_ended: AtomicPtr::new(null_mut()),
             _charge: charge,
-            _from_parent: from_parent,
+            from_parent,
         })?;
         let mut all = ALL.lock();
         all.try_reserve(1).map_err(|_| Error::NoMemory)?;
@@ -269,10 +272,29 @@ impl Process {
         }
     }
 
-    /// Gives up all that it holds. By the reclaimer, in `Process`, when no thread is left.
+    /// Gives up all that it holds, and ends the processes that live on its quota. By the reclaimer, in
+    /// `Process`, when no thread is left.
     pub(super) fn empty(&self) {
         self.handles.clear();
         self.space.close();
+        while let Some(child) = self.child() {
+            Self::end(&child, ProcessState::Killed, 0);
+        }
+    }
+
+    /// A process that lives on this one's quota.
+    fn child(&self) -> Option<Ref<Self>> {
+        let all = ALL.lock();
+        all.iter().find_map(|listed| {
+            // SAFETY: a process takes itself out of the list before it ends, under the lock.
+            let process = unsafe { &*listed.0 };
+            let lives_on = |charge: &Charge| charge.is_to(&self.quota);
+            if process.has_ended() || !process.from_parent.as_ref().is_some_and(lives_on) {
+                return None;
+            }
+            // SAFETY: as above; a process in the list is a `Ref`'s.
+            unsafe { Ref::try_share(NonNull::from(process)) }
+        })
     }
 
     /// Tells whoever watches it that it has ended, and is empty. By the reclaimer, in `Process`.

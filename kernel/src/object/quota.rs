@@ -68,6 +68,11 @@ impl Charge {
         })
     }
 
+    /// Whether it is charged to `quota`.
+    pub(crate) fn is_to(&self, quota: &Ref<Quota>) -> bool {
+        self.quota.is(quota)
+    }
+
     /// Charges `bytes` more.
     ///
     /// # Errors

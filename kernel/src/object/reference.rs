@@ -60,6 +60,19 @@ impl<T> Ref<T> {
         Self(unsafe { value.byte_sub(offset_of!(Inner<T>, value)) }.cast())
     }
 
+    /// Another ownership of a `T` that may be just being dropped: then none.
+    ///
+    /// # Safety
+    /// `value` is inside a `Ref`'s, and what drops it waits for the caller before the memory is freed.
+    pub(crate) unsafe fn try_share(value: NonNull<T>) -> Option<Self> {
+        // SAFETY: the caller's promise. Only the number of owners is looked at before one is added.
+        let shared = core::mem::ManuallyDrop::new(unsafe { Self::from_raw(value) });
+        let one_more = |owners: usize| (owners != 0).then(|| owners + 1);
+        let owners = &shared.inner().owners;
+        owners.fetch_update(Relaxed, Relaxed, one_more).ok()?;
+        Some(core::mem::ManuallyDrop::into_inner(shared))
+    }
+
     fn inner(&self) -> &Inner<T> {
         // SAFETY: it lives as long as an owner does.
         unsafe { self.0.as_ref() }

@@ -591,7 +591,7 @@ static inline petrel_status petrel_handle_inspect(petrel_handle handle, uint64_t
     return petrel_take_value(result, 2, badge);
 }
 
-/* A process without threads; the quota is taken from the caller's. */
+/* A process without threads; the quota is taken from the caller's, with whose process it ends. */
 static inline petrel_status petrel_process_create(const char *name, size_t name_bytes,
                                                   uint64_t quota_bytes, petrel_handle *process)
 {
