@@ -9,7 +9,8 @@
 //!
 //! It may be killed at any moment. The kernel then keeps its lines, the UART keeps what is typed, and
 //! the supervisor starts the next driver, which takes both over where this one stopped. Clients are told
-//! that their console is gone, and look for the new one.
+//! that their console is gone, and look for the new one. Lost is what only this process knew: keys that it
+//! had taken from the UART and nobody had read, half lines that it held, the log.
 
 extern crate alloc;
 
