@@ -47,7 +47,7 @@ use cpu::thread::IRQ_ONE;
 #[inline(always)]
 pub fn syscall<M: Machine, K: Kernel<M>>(frame: &mut Frame, cx: Cx<M, Entry>) -> Cx<M, Critical> {
     let cx = cx.hold_irqs().inherit_from_el0();
-    let mut inside = user_enter::<M, K>(cx, frame, Path::Syscall);
+    let mut inside = user_enter::<M, K>(cx, M::cpu(), frame, Path::Syscall);
     if let Flow::Open = K::syscall_now(frame, inside.switchable()) {
         let open = inside.release_irqs();
         K::syscall(frame);
@@ -62,7 +62,7 @@ pub fn syscall<M: Machine, K: Kernel<M>>(frame: &mut Frame, cx: Cx<M, Entry>) ->
 pub fn fault<M: Machine, K: Kernel<M>>(frame: &mut Frame, cx: Cx<M, Entry>) -> Cx<M, Critical> {
     let (esr, far) = M::syndrome();
     let cx = cx.hold_irqs().inherit_from_el0();
-    let inside = user_enter::<M, K>(cx, frame, Path::UserFault);
+    let inside = user_enter::<M, K>(cx, M::cpu(), frame, Path::UserFault);
     let open = inside.release_irqs();
     K::user_fault(frame, Syndrome { esr, far });
     leave::<M, K>(open.hold_irqs(), frame, Path::UserFault)
@@ -107,7 +107,7 @@ fn ordinary<M: Machine, K: Kernel<M>>(
     active: Active<M>,
     path: Path,
 ) -> Cx<M, Critical> {
-    let inside = user_enter::<M, K>(cx.hold_irqs().inherit_from_el0(), frame, path);
+    let inside = user_enter::<M, K>(cx.hold_irqs().inherit_from_el0(), active.cpu(), frame, path);
 
     let dropped = active.drop_priority();
     let intid = dropped.intid();

@@ -12,6 +12,7 @@ use abi::trace::Event;
 use cpu::context::{Critical, Cx, Inherited, Interrupted, Open, Switchable};
 use cpu::epoch;
 use cpu::machine::Machine;
+use cpu::percpu::PerCpu;
 use cpu::plant::{Plant, planted};
 use cpu::priority::PMR_OFF;
 
@@ -36,7 +37,7 @@ fn is_traced(path: Path) -> bool {
 
 /// Enters the kernel from EL0: pushes the path, ends quiescence, writes the trace record. Where a record
 /// is written, it also looks whether EL0 ran as it must: on a quiescent CPU, with preempt count 0 and no
-/// switch wanted.
+/// switch wanted. `cpu` is this one.
 ///
 /// Nothing of a program is served before its masks were inherited:
 ///
@@ -48,7 +49,7 @@ fn is_traced(path: Path) -> bool {
 ///     frame: &mut entry::frame::Frame,
 /// ) -> Cx<M, Critical> {
 ///     let path = abi::path::Path::UserFault;
-///     let mut inside = user_enter::<M, K>(cx.hold_irqs().inherit_from_el0(), frame, path);
+///     let mut inside = user_enter::<M, K>(cx.hold_irqs().inherit_from_el0(), M::cpu(), frame, path);
 ///     let count = work_loop::<M, K>(&mut inside, path);
 ///     user_exit::<M, K>(inside, frame, path, count)
 /// }
@@ -56,7 +57,7 @@ fn is_traced(path: Path) -> bool {
 /// ```compile_fail,E0308
 /// use cpu::{context::{Cx, Entry}, machine::Machine};
 /// fn wrong<M: Machine, K: entry::Kernel<M>>(cx: Cx<M, Entry>, frame: &entry::frame::Frame) {
-///     let _ = entry::userentry::user_enter::<M, K>(cx, frame, abi::path::Path::UserFault);
+///     let _ = entry::userentry::user_enter::<M, K>(cx, M::cpu(), frame, abi::path::Path::UserFault);
 /// }
 /// ```
 /// Nor does it go on, or is the thread switched, with interrupts open:
@@ -70,11 +71,11 @@ fn is_traced(path: Path) -> bool {
 #[inline(always)]
 pub fn user_enter<M: Machine, K: Kernel<M>>(
     cx: Cx<M, Inherited>,
+    cpu: &PerCpu,
     frame: &Frame,
     path: Path,
 ) -> UserInside<M> {
     let thread = M::thread();
-    let cpu = M::cpu();
     let inner = path::push(0, path);
     thread.path.set::<M>(inner);
     if is_traced(path) {
