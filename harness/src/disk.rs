@@ -6,12 +6,15 @@
 //! has to survive. No tool of the host is needed.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use hadris_fat::sync::write;
+use hadris_fat::sync::{FatFs, check, write};
 use hadris_fat::{FatKind, FatOptions, VolumeLabel};
-use hadris_fs::{Content, Node, Tree};
+use hadris_fs::sync::Volume;
+use hadris_fs::{Content, MountOptions, Node, OpenOptions, Tree};
+use hadris_storage::{BlockSize, MemDevice};
 
 /// Bytes in a sector.
 pub const SECTOR: usize = 512;
@@ -118,6 +121,56 @@ pub fn numbers() -> Vec<u8> {
         .collect()
 }
 
+/// The file that `diskcheck keep` leaves on a disk, and its contents.
+fn kept() -> (&'static str, Vec<u8>) {
+    let bytes = (0..100_000_u32).map(|n| (n % 251) as u8);
+    ("docs/written at EL0.bin", bytes.collect())
+}
+
+/// Looks at a disk, [`Disk::Files`], that a machine has had: nothing contradicts itself, and all files
+/// are as they were.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn is_sound(path: &Path) -> Result<()> {
+    look_at(path, &files())
+}
+
+/// The same, and `diskcheck keep` has left its file.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn is_sound_with_kept(path: &Path) -> Result<()> {
+    let mut expected = files();
+    expected.push(kept());
+    look_at(path, &expected)
+}
+
+fn look_at(path: &Path, expected: &[(&str, Vec<u8>)]) -> Result<()> {
+    let image = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let size = BlockSize::new(SECTOR as u32).context("a sector has bytes")?;
+    let mut device = MemDevice::new(image, size);
+    let mut findings = Vec::new();
+    let mut scratch = vec![0; 64 << 10];
+    check(&mut device, &mut scratch, |finding| {
+        findings.push(finding.to_string());
+    })
+    .map_err(|error| anyhow!("it cannot be checked: {error:?}"))?;
+    ensure!(findings.is_empty(), "{}", findings.join("; "));
+    let mounted = FatFs::mount(device, MountOptions::new().read_only());
+    let volume = Volume::new(mounted.map_err(|error| anyhow!("{error:?}"))?);
+    for (path, bytes) in expected {
+        let mut found = Vec::new();
+        volume
+            .open(path, OpenOptions::new().read())
+            .map_err(|error| anyhow!("{path}: {error:?}"))?
+            .read_to_end(&mut found)
+            .with_context(|| format!("cannot read {path}"))?;
+        ensure!(found == *bytes, "{path} has other bytes");
+    }
+    Ok(())
+}
+
 /// A FAT16 volume with [`files`].
 fn volume() -> Result<Vec<u8>> {
     let mut tree = Tree::new();
@@ -195,7 +248,7 @@ fn put_u16(image: &mut [u8], at: usize, value: u16) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Cursor, Read};
+    use std::io::Cursor;
 
     use super::*;
 
@@ -253,6 +306,29 @@ mod tests {
             let image = disk.image().expect("an image");
             assert!(!image.is_empty() && image.len().is_multiple_of(SECTOR));
         }
+    }
+
+    #[test]
+    fn a_disk_is_looked_at_closely() {
+        let path = std::env::temp_dir().join(format!("petrel-look-{}", std::process::id()));
+        let verdict = |disk: Disk| {
+            disk.write(&path).expect("written");
+            assert!(is_sound_with_kept(&path).is_err());
+            is_sound(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(verdict(Disk::Files), Ok(()));
+        for damaged in [Disk::Empty, Disk::BadBootSector, Disk::LoopingFile] {
+            assert!(verdict(damaged).is_err(), "{damaged:?}");
+        }
+        let mut image = Disk::Files.image().expect("an image");
+        let last = image
+            .iter()
+            .rposition(|byte| *byte != 0)
+            .expect("some byte");
+        image[last] ^= 1;
+        fs::write(&path, image).expect("written");
+        assert!(is_sound(&path).is_err());
+        fs::remove_file(&path).expect("removed");
     }
 
     #[test]

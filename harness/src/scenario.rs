@@ -115,6 +115,8 @@ pub struct Scenario {
     pub init_image: InitImage,
     /// Writes what is on the disk into that file; without it, there is no disk.
     pub disk: Option<fn(&Path) -> Result<()>>,
+    /// What must be true of the disk when the machine is off.
+    pub leaves: Option<fn(&Path) -> Result<()>>,
     /// What it must come to.
     pub expect: Expect,
     /// What the output must contain.
@@ -140,6 +142,7 @@ impl Scenario {
             tree: Tree::Own,
             init_image: InitImage::Own,
             disk: None,
+            leaves: None,
             expect: Expect::Pass,
             needs: Vec::new(),
             dialogue: None,
@@ -189,6 +192,13 @@ impl Scenario {
     #[must_use]
     pub fn disk(mut self, write: fn(&Path) -> Result<()>) -> Self {
         self.disk = Some(write);
+        self
+    }
+
+    /// When the machine is off, `check` looks at the disk.
+    #[must_use]
+    pub fn leaves(mut self, check: fn(&Path) -> Result<()>) -> Self {
+        self.leaves = Some(check);
         self
     }
 
@@ -408,7 +418,7 @@ impl Attempt<'_> {
             ..Options::default()
         };
         let run = run::run(&line, options, &mut |_| {})?;
-        let judged = scenario.judge(&run);
+        let judged = scenario.judge(&run).and_then(|()| self.judge_disk());
         let mut kept = format!("$ {line}\n{}\n", run.text());
         let _ = writeln!(
             kept,
@@ -427,6 +437,14 @@ impl Attempt<'_> {
                 self.hint(log)
             )
         })
+    }
+
+    /// Whether the disk is as it is to be left.
+    fn judge_disk(&self) -> Result<()> {
+        match (self.scenario.leaves, &self.boot.disk) {
+            (Some(check), Some(disk)) => check(disk).context("the disk, afterwards"),
+            _ => Ok(()),
+        }
     }
 
     /// Where to look, and what to type.

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::dtb::Node;
 use crate::machine::Machine;
 use crate::scenario::{Scenario, Tree};
@@ -157,6 +157,7 @@ fn disks() -> Vec<Scenario> {
     let check = |name: &str, args: &str| {
         Scenario::passes(format!("disk/{name}"), format!("{CHECK},args={args}"))
             .disk(files)
+            .leaves(disk::is_sound)
             .needs("all as it was written")
     };
     let with = |name: &str, more: &str, args: &str| {
@@ -179,15 +180,23 @@ fn disks() -> Vec<Scenario> {
         check("read-1-cpu", "times=4").on(machine().cpus(1)),
         with("read-daif", "mask=daif", "times=4"),
         check("write", "write:times=2"),
+        check("keep", "write:keep").leaves(disk::is_sound_with_kept),
         check("hostile-client", "hostile"),
-        check("partitioned", "times=1").disk(|path| Disk::Partitioned.write(path)),
+        Scenario {
+            leaves: None,
+            ..check("partitioned", "write")
+        }
+        .disk(|path| Disk::Partitioned.write(path)),
         check("kill", "kill=4").needs("4 kills: all as it was written"),
+        check("kill-writing", "kill=4:write:keep")
+            .needs("4 kills: all as it was written")
+            .leaves(disk::is_sound_with_kept),
         with("rain", "rain=on", "write:times=8").needs("rain on"),
         with("rain-exact", "rain=on", "write:times=4")
             .on(machine().cpus(1).exact())
             .needs("rain on"),
         with("rain-daif", "rain=on mask=daif", "write:times=8").needs("rain on"),
-        with("kill-rain", "rain=on", "kill=4")
+        with("kill-rain", "rain=on", "kill=4:write")
             .needs("4 kills: all as it was written")
             .needs("rain on"),
         Scenario::passes("disk/none", format!("{CHECK},args=expect=none"))

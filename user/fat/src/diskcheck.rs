@@ -4,8 +4,8 @@
 //! was put there. A program for scenarios, and for who wants to see the disk at work.
 //!
 //! `diskcheck times=4` reads everything four times; with `kill=3` another thread kills the driver
-//! three times meanwhile; with `write` a file is written, read back and removed; with `hostile` the driver
-//! is asked for what no client should ask for; `expect=corrupt` and `expect=none` are for disks that
+//! three times meanwhile; with `write` a file is written, read back and removed each time, and with
+//! `keep` once more at the end, to stay; with `hostile` the driver is asked for what no client should ask for; `expect=corrupt` and `expect=none` are for disks that
 //! are damaged or not there.
 
 extern crate alloc;
@@ -58,6 +58,7 @@ struct Wanted {
     times: u64,
     kills: u64,
     write: bool,
+    keep: bool,
     hostile: bool,
     expect: Option<&'static str>,
 }
@@ -74,6 +75,7 @@ fn main() -> Result<(), String> {
             Some(("kill", n)) => wanted.kills = n.parse().map_err(|_| bad())?,
             Some(("expect", what)) => wanted.expect = Some(what),
             None if argument == "write" => wanted.write = true,
+            None if argument == "keep" => wanted.keep = true,
             None if argument == "hostile" => wanted.hostile = true,
             _ => return Err(bad()),
         }
@@ -142,12 +144,17 @@ fn check(wanted: &Wanted) -> Result<(), String> {
             Ok(read) => bytes += read,
             Err(why) => break Err(why),
         }
+        if wanted.write
+            && let Err(why) = write(&files).and_then(|()| remove(&files))
+        {
+            break Err(why);
+        }
         passes += 1;
     };
     DONE.store(true, Ordering::Relaxed);
     let joined = killer.join().map_err(|error| error.to_string());
     outcome.and(joined)?;
-    if wanted.write {
+    if wanted.keep {
         write(&files)?;
     }
     if wanted.hostile {
@@ -225,12 +232,15 @@ fn pass(files: &Files) -> Result<u64, String> {
     Ok(bytes + whole.len() as u64)
 }
 
-/// Writes a file, reads it back, removes it.
+/// The file that is written, and its length; byte n of it is n modulo 251.
+const WRITTEN: (&str, u32) = ("docs/written at EL0.bin", 100_000);
+
+/// Writes a file, and reads it back.
 fn write(files: &Files) -> Result<(), String> {
-    let path = "docs/written at EL0.bin";
-    let bytes: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+    let (path, length) = WRITTEN;
+    let bytes: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
     let wrote = || -> Result<(), Error> {
-        // One that an earlier run could not remove.
+        // One that an earlier run has left.
         let _ = files.remove(path);
         files.create(path, Kind::File)?;
         let file = files.open(path)?;
@@ -244,10 +254,18 @@ fn write(files: &Files) -> Result<(), String> {
     let context = |error: Error| format!("{path}: {error}");
     wrote().map_err(context)?;
     let read = files.read_all(path, 1 << 20).map_err(context)?;
-    if read != bytes {
-        return Err(format!("{path} was not read as it was written"));
+    match read == bytes {
+        true => Ok(()),
+        false => Err(format!("{path} was not read as it was written")),
     }
-    files.remove(path).map_err(context)?;
+}
+
+/// Removes it again.
+fn remove(files: &Files) -> Result<(), String> {
+    let (path, _) = WRITTEN;
+    files
+        .remove(path)
+        .map_err(|error| format!("{path}: {error}"))?;
     match files.stat(path) {
         Err(Error::NotFound) => Ok(()),
         other => Err(format!("{path} was removed, and is {other:?}")),
