@@ -67,8 +67,6 @@ const STATUS_NONE: u8 = 0xff;
 /// How often, and how far apart, to look whether a device has reset.
 const RESET_LOOKS: u32 = 1000;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
-/// How long a request may take. A disk that takes longer is not trusted with memory any more.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// The bit that the interrupt sets.
 const INTERRUPT: u64 = 1;
 
@@ -199,15 +197,17 @@ impl Disk {
     /// the line is let through again, then the queue is looked at: whatever the device finishes from then
     /// on raises the line anew, so nothing is ever missed.
     ///
+    /// There is no deadline: a disk that takes long is not helped by being asked again, and QEMU, where it
+    /// counts instructions, lets the time of an idle machine pass at once, however long its disk takes. A
+    /// disk that never answers is reset by whoever kills this driver.
+    ///
     /// # Panics
-    /// When the disk answers what it was not asked, or nothing at all: then nobody knows what it will write
-    /// to memory, and the driver that is started next resets it.
+    /// When the disk answers what it was not asked: then nobody knows what it will write to memory, and the
+    /// driver that is started next resets it.
     fn wait(&mut self, number: u16) {
-        let deadline = Deadline::after(PATIENCE);
         loop {
-            match self.interrupts.wait(deadline) {
-                Ok(_) => {}
-                Err(error) => panic!("waiting for the disk: {error}"),
+            if let Err(error) = self.interrupts.wait(Deadline::FOREVER) {
+                panic!("waiting for the disk: {error}");
             }
             let _ = self.transport.ack_interrupt();
             if let Err(error) = self.irq.acknowledge() {

@@ -5,7 +5,8 @@
 //!
 //! `diskcheck times=4` reads everything four times; with `kill=3` another thread kills the driver
 //! three times meanwhile; with `write` a file is written, read back and removed each time, and with
-//! `keep` once more at the end, to stay; with `hostile` the driver is asked for what no client should ask for; `expect=corrupt` and `expect=none` are for disks that
+//! `keep` once more at the end, to stay; with `hostile` the driver is asked for what no client should ask for;
+//! `measure` says how long requests take, in ticks; `expect=corrupt` and `expect=none` are for disks that
 //! are damaged or not there.
 
 extern crate alloc;
@@ -17,6 +18,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rt::object::MemoryKind;
+use rt::service::block::Block;
 use rt::service::files::{Files, Kind};
 use rt::service::session::Connection;
 use rt::service::supervisor::Supervisor;
@@ -60,6 +62,7 @@ struct Wanted {
     write: bool,
     keep: bool,
     hostile: bool,
+    measure: bool,
     expect: Option<&'static str>,
 }
 
@@ -76,12 +79,14 @@ fn main() -> Result<(), String> {
             Some(("expect", what)) => wanted.expect = Some(what),
             None if argument == "write" => wanted.write = true,
             None if argument == "keep" => wanted.keep = true,
+            None if argument == "measure" => wanted.measure = true,
             None if argument == "hostile" => wanted.hostile = true,
             _ => return Err(bad()),
         }
     }
     match wanted.expect {
         Some(what) => expect(what),
+        None if wanted.measure => measure(),
         None => check(&wanted),
     }
 }
@@ -270,6 +275,38 @@ fn remove(files: &Files) -> Result<(), String> {
         Err(Error::NotFound) => Ok(()),
         other => Err(format!("{path} was removed, and is {other:?}")),
     }
+}
+
+/// Says what requests cost, in ticks of the counter: where QEMU counts instructions, these are instructions.
+/// The least of several, because the first ones fault memory in.
+fn measure() -> Result<(), String> {
+    const TRIES: usize = 8;
+    let why = |error: Error| error.to_string();
+    let least = |what: &mut dyn FnMut() -> Result<(), Error>| {
+        let mut least = u64::MAX;
+        for _ in 0..TRIES {
+            let began = now();
+            what()?;
+            least = least.min(now().ticks() - began.ticks());
+        }
+        Ok(least)
+    };
+    let files = connect().map_err(why)?;
+    let mut block = Block::connect(DRIVER).map_err(why)?;
+    let mut sectors = vec![0; 64 << 10];
+    for bytes in [512, 4 << 10, 64 << 10] {
+        let ticks = least(&mut || block.read(0, &mut sectors[..bytes])).map_err(why)?;
+        println!("{bytes} bytes of the disk, by its driver: {ticks} ticks");
+    }
+    let (path, _) = NUMBERS;
+    let file = files.open(path).map_err(why)?;
+    for bytes in [512, 4 << 10, 64 << 10] {
+        let ticks = least(&mut || file.read_at(0, &mut sectors[..bytes]).map(drop)).map_err(why)?;
+        println!("{bytes} bytes of a file, by the service: {ticks} ticks");
+    }
+    let ticks = least(&mut || files.open("docs/deep/er/still.txt").map(drop)).map_err(why)?;
+    println!("opening a file four folders down, and closing it: {ticks} ticks");
+    Ok(())
 }
 
 /// Asks the driver for what no client should ask for. It refuses each, for the right reason, and serves on.
