@@ -15,6 +15,7 @@ mod args;
 mod cpio;
 mod dt;
 mod elf;
+mod fat;
 mod flat;
 pub mod mutate;
 
@@ -50,6 +51,11 @@ pub const TARGETS: &[Target] = &[
         name: "elf",
         body: elf::body,
         seeds: elf::seeds,
+    },
+    Target {
+        name: "fat",
+        body: fat::body,
+        seeds: fat::seeds,
     },
     Target {
         name: "flat",

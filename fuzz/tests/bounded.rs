@@ -98,7 +98,7 @@ macro_rules! targets {
     };
 }
 
-targets! { args cpio dt elf flat }
+targets! { args cpio dt elf fat flat }
 
 /// What makes the damage does make some, and the same each time.
 #[test]
