@@ -7,7 +7,6 @@ mod ends;
 mod exec;
 mod init_image;
 mod shell;
-mod typed;
 
 use std::path::Path;
 
@@ -31,6 +30,7 @@ pub fn all() -> Vec<Scenario> {
         incomplete_trees(),
         init_image::all(),
         exec::all(),
+        ends::all(),
         shell::all(),
         crashes(),
         benches(),
@@ -41,8 +41,6 @@ pub fn all() -> Vec<Scenario> {
         isolation(),
         steady(),
         users(),
-        ends::all(),
-        typed::all(),
     ]
     .concat()
 }

@@ -22,6 +22,7 @@ pub(super) fn all() -> Vec<Scenario> {
             disk_restarts(),
             console_restarts(),
             storm(),
+            after_the_runs(),
         ],
         session().everywhere(),
     ]
@@ -260,6 +261,13 @@ fn storm() -> Scenario {
             ("run primes 1000000", &["78498 primes", "storm"]),
         ],
     ))
+}
+
+/// The shell is what follows the runs, too.
+fn after_the_runs() -> Scenario {
+    let mut scenario = left(shell("after-the-runs", &[])).needs("done: selftest");
+    scenario.bootargs += " run=selftest";
+    scenario
 }
 
 /// A bit of everything, short enough to be done everywhere.
