@@ -73,6 +73,7 @@ impl Source<'_> {
             // After these there is not much left to try.
             Call::ProcessExit => 2000,
             Call::ThreadExit => 800,
+            Call::ProcessKill => 8,
             Call::ThreadBindNotification => 4,
             // They print.
             Call::DebugWrite => 20,
@@ -160,9 +161,13 @@ impl Source<'_> {
         }
     }
 
-    /// A page's address where calls map.
+    /// A page's address where calls map, most often one of few.
     fn playground(&mut self) -> u64 {
-        PLAYGROUND + self.random.below(PLAYGROUND_PAGES) * PAGE
+        let page = match self.random.below(4) {
+            0 => self.random.below(PLAYGROUND_PAGES),
+            _ => self.random.below(PLAYGROUND_PAGES / 8) * 8,
+        };
+        PLAYGROUND + page * PAGE
     }
 
     /// How many bytes.
@@ -194,7 +199,8 @@ impl Source<'_> {
         match self.random.below(16) {
             0 => self.length(),
             1 => (1 + self.random.below(1 << 20)) * PAGE,
-            _ => (1 + self.random.below(6)) * PAGE,
+            2..5 => (1 + self.random.below(6)) * PAGE,
+            _ => (1 + self.random.below(2)) * PAGE,
         }
     }
 
