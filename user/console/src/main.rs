@@ -18,16 +18,16 @@ mod uart;
 
 use heapless::Deque;
 use petrel_console::{
+    line::{CONTROL_C, ControlC, Line, OUTPUT_BYTES},
     log::Log,
     screen::{Screen, Writer},
 };
 use rt::{
-    Machine, Notification,
+    Irq, Machine, Notification,
     message::INLINE_BYTES,
     object::{Answer, Reply},
     service::{Error, console, done, refused, take_endpoint},
 };
-use uart::{CONTROL_C, ControlC, Uart};
 
 rt::entry!(main);
 
@@ -48,10 +48,11 @@ fn main() -> Result<(), Error> {
     bell.bind()?;
     // First the kernel lets go of the UART, then it is taken.
     machine.console_take(&bell, KERNEL_LINES)?;
-    let uart = Uart::take(&machine, &bell, INTERRUPT)?;
+    let (line, irq) = uart::take(&machine, &bell, INTERRUPT)?;
     let mut driver = Driver {
         machine,
-        uart,
+        irq,
+        line,
         screen: Screen::new(),
         log: Log::new(),
         readers: Deque::new(),
@@ -66,7 +67,8 @@ fn main() -> Result<(), Error> {
 /// The driver's state.
 struct Driver {
     machine: Machine,
-    uart: Uart,
+    irq: Irq,
+    line: Line<'static>,
     screen: Screen,
     log: Log,
     readers: Deque<Reader, MOST_READERS>,
@@ -108,14 +110,14 @@ impl Driver {
             };
             let text = &buffer[..count];
             self.log.add(text);
-            self.screen.write(Writer::Kernel, text, &mut self.uart);
+            self.screen.write(Writer::Kernel, text, &mut self.line);
         }
-        self.uart.send();
+        self.line.send();
     }
 
     /// Whether so much can be written now.
     fn has_room(&self, bytes: usize) -> bool {
-        self.uart.room() >= Screen::most(bytes)
+        self.line.room() >= Screen::most(bytes)
     }
 
     /// Goes on with whoever waited for room: in the order in which they came, the kernel first.
@@ -125,8 +127,8 @@ impl Driver {
             && let Some(held) = self.writers.pop_front()
         {
             self.screen
-                .write(Writer::Client(held.writer), &held.bytes, &mut self.uart);
-            self.uart.send();
+                .write(Writer::Client(held.writer), &held.bytes, &mut self.line);
+            self.line.send();
             // A writer that has ended meanwhile needs no answer; its line is shown.
             let _ = held.reply.reply(done());
         }
@@ -134,14 +136,14 @@ impl Driver {
 
     /// Gives what was typed to who waited for it; if nobody does, says that it is there.
     fn go_on_reading(&mut self) {
-        while !self.uart.input().is_empty() {
+        while !self.line.input().is_empty() {
             let Some(reader) = self.readers.pop_front() else {
                 return self.tell(|listener| listener.input);
             };
             let (bytes, count) = self.first_input(reader.most);
             // One that has ended gets nothing, and the next one gets what it would have got.
             if reader.reply.reply(console::input(&bytes[..count])).is_ok() {
-                self.input(|uart| uart.consume(count));
+                self.input(|line| line.consume(count));
             }
         }
     }
@@ -149,7 +151,7 @@ impl Driver {
     fn first_input(&self, most: usize) -> ([u8; INLINE_BYTES], usize) {
         let mut bytes = [0; INLINE_BYTES];
         let mut count = 0;
-        for (place, byte) in bytes.iter_mut().zip(self.uart.input().iter()).take(most) {
+        for (place, byte) in bytes.iter_mut().zip(self.line.input().iter()).take(most) {
             *place = *byte;
             count += 1;
         }
@@ -158,15 +160,15 @@ impl Driver {
 
     /// Takes what came, and finds out what it is. Control-C interrupts, unless the listener itself waits to
     /// read it.
-    fn input(&mut self, take: impl FnOnce(&mut Uart)) {
-        self.uart.control_c = match &self.listener {
+    fn input(&mut self, take: impl FnOnce(&mut Line<'static>)) {
+        self.line.set_control_c(match &self.listener {
             Some(listener) if listener.control_c != 0 && !self.is_reading(listener.badge) => {
                 ControlC::Interrupts
             }
             _ => ControlC::IsInput,
-        };
-        take(&mut self.uart);
-        if core::mem::take(&mut self.uart.interrupted)
+        });
+        take(&mut self.line);
+        if self.line.take_interrupted()
             && let Some(listener) = &mut self.listener
         {
             listener.interrupted = true;
@@ -204,8 +206,8 @@ impl console::Server for Driver {
         self.kernel_lines();
         if self.writers.is_empty() && self.has_room(bytes.len()) {
             self.screen
-                .write(Writer::Client(writer), bytes, &mut self.uart);
-            self.uart.send();
+                .write(Writer::Client(writer), bytes, &mut self.line);
+            self.line.send();
             return Answer::Reply(done());
         }
         let Ok(bytes) = heapless::Vec::from_slice(bytes) else {
@@ -230,15 +232,15 @@ impl console::Server for Driver {
 
     fn read(&mut self, reader: u64, most: usize) -> Answer {
         if self.has_room(0) {
-            self.screen.focus(Writer::Client(reader), &mut self.uart);
-            self.uart.send();
+            self.screen.focus(Writer::Client(reader), &mut self.line);
+            self.line.send();
         }
         if self.take_interrupted(reader) {
             return Answer::Reply(console::input(&[CONTROL_C]));
         }
-        if self.readers.is_empty() && !self.uart.input().is_empty() {
+        if self.readers.is_empty() && !self.line.input().is_empty() {
             let (bytes, count) = self.first_input(most);
-            self.input(|uart| uart.consume(count));
+            self.input(|line| line.consume(count));
             return Answer::Reply(console::input(&bytes[..count]));
         }
         if self.readers.is_full() {
@@ -280,7 +282,9 @@ impl console::Server for Driver {
 
     fn bits(&mut self, bits: u64) {
         if bits & INTERRUPT != 0 {
-            self.input(Uart::interrupt);
+            self.input(Line::interrupt);
+            // Nobody but this process could have given the Irq away.
+            let _ = self.irq.acknowledge();
             self.go_on_reading();
         }
         // Whatever it was, there may be room or lines now.
@@ -288,8 +292,7 @@ impl console::Server for Driver {
     }
 }
 
-// `Uart` is a `Sink` that never says no.
+// A `Line` is a `Sink` that never says no.
 const _: () = assert!(
-    uart::OUTPUT_BYTES >= Screen::most(KERNEL_BYTES)
-        && uart::OUTPUT_BYTES >= Screen::most(INLINE_BYTES)
+    OUTPUT_BYTES >= Screen::most(KERNEL_BYTES) && OUTPUT_BYTES >= Screen::most(INLINE_BYTES)
 );
