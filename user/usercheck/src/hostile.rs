@@ -1,12 +1,13 @@
 //! Requests that no client should make. Each must get an error, or be ignored, and the services must
 //! be as they were.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use rt::object::{MemoryKind, Object, Owned, PAGE};
 use rt::service::files::Files;
 use rt::service::session::MAX_SESSIONS_OF_ONE;
-use rt::service::supervisor::{self, Supervisor};
+use rt::service::supervisor::{self, Listed, Supervisor};
 use rt::service::{Error, block, console, files};
 use rt::time::{Deadline, Duration};
 use rt::{Endpoint, Memory, Message, Notification, Process, Rights};
@@ -20,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) fn check() -> Outcome {
     let own = Supervisor::own().ok_or("no supervisor")?;
-    let before = own.list().map_err(failed("list"))?;
+    let before = lives(&own)?;
     let mut answered = 0;
     let to_itself = rt::start::borrow::<Endpoint>(supervisor::NAME).ok_or("no supervisor")?;
     answered += rubbish(&to_itself)?;
@@ -41,12 +42,20 @@ pub(crate) fn check() -> Outcome {
     let service = own.lookup(files::NAME).map_err(failed("lookup"))?;
     connecting(&service)?;
     within_a_session()?;
-    let after = own.list().map_err(failed("list"))?;
-    hold!(before == after, "services changed: {after:?}");
+    let after = lives(&own)?;
+    hold!(before == after, "services died: {before:?}, {after:?}");
     Ok(alloc::format!(
         "{answered} of {} messages answered with errors",
         3 * RUBBISH
     ))
+}
+
+/// The services that were asked, with their processes.
+fn lives(own: &Supervisor) -> Result<Vec<(String, u32)>, String> {
+    let all = own.list().map_err(failed("list"))?;
+    let asked = |listed: &Listed| [files::NAME, console::NAME].contains(&&*listed.name);
+    let asked = all.into_iter().filter(asked);
+    Ok(asked.map(|listed| (listed.name, listed.process)).collect())
 }
 
 /// Numbers without a meaning.
@@ -64,7 +73,7 @@ impl Numbers {
 }
 
 /// Labels that are almost right, words and handles without a meaning.
-fn rubbish(service: &Endpoint) -> Result<u64, alloc::string::String> {
+fn rubbish(service: &Endpoint) -> Result<u64, String> {
     let labels = [
         files::CONNECT,
         files::OPEN,
@@ -100,7 +109,7 @@ fn rubbish(service: &Endpoint) -> Result<u64, alloc::string::String> {
 }
 
 /// A handle of some kind.
-fn something(numbers: &mut Numbers) -> Result<Owned, alloc::string::String> {
+fn something(numbers: &mut Numbers) -> Result<Owned, String> {
     Ok(match numbers.next() % 4 {
         0 => Endpoint::create().map_err(failed("endpoint"))?.into(),
         1 => Notification::create()
@@ -117,7 +126,7 @@ fn something(numbers: &mut Numbers) -> Result<Owned, alloc::string::String> {
 }
 
 /// A client cannot receive in a service's place, nor take rights it was not given.
-fn forged(service: &Endpoint) -> Result<(), alloc::string::String> {
+fn forged(service: &Endpoint) -> Result<(), String> {
     let received = service.receive(Deadline::AT_ONCE).err();
     hold!(
         received == Some(rt::Error::NoRight),
@@ -129,7 +138,7 @@ fn forged(service: &Endpoint) -> Result<(), alloc::string::String> {
 }
 
 /// Connecting with less, with more, and too often.
-fn connecting(service: &Endpoint) -> Result<(), alloc::string::String> {
+fn connecting(service: &Endpoint) -> Result<(), String> {
     let connect = |memory: Option<Rights>, bytes: usize, process: Option<Rights>| {
         let mut message = Message::new(files::CONNECT);
         if let Some(rights) = memory {
@@ -168,7 +177,7 @@ fn connecting(service: &Endpoint) -> Result<(), alloc::string::String> {
 }
 
 /// Numbers and paths that make no sense.
-fn within_a_session() -> Result<(), alloc::string::String> {
+fn within_a_session() -> Result<(), String> {
     let files = Files::connect(files::NAME).map_err(failed("connect"))?;
     for path in [
         "..",

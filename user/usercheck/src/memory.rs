@@ -1,6 +1,7 @@
 //! The heap, and memory that is mapped.
 
 use alloc::collections::BTreeMap;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use rt::object::{MemoryKind, PAGE};
@@ -22,7 +23,7 @@ pub(crate) fn check() -> Outcome {
 }
 
 /// Blocks of many sizes keep what was written to them, while others come and go.
-fn heap() -> Result<(), alloc::string::String> {
+fn heap() -> Result<(), String> {
     let mut blocks = BTreeMap::new();
     let mut total = 0;
     let mut size = 1_usize;
@@ -59,7 +60,7 @@ fn heap() -> Result<(), alloc::string::String> {
 }
 
 /// What is written through one mapping is read through another, and no longer when that is gone.
-fn mapped() -> Result<(), alloc::string::String> {
+fn mapped() -> Result<(), String> {
     let memory = Memory::create(3 * PAGE as usize, MemoryKind::Normal).map_err(failed("memory"))?;
     let both = Rights::READ.with(Rights::WRITE);
     let first = memory.map(both).map_err(failed("mapping"))?;

@@ -1,5 +1,7 @@
 //! The services: found, and doing what they are for.
 
+use alloc::string::String;
+
 use rt::object::Object;
 use rt::service::console::Console;
 use rt::service::files::{self, Files, Kind};
@@ -37,7 +39,7 @@ pub(crate) fn check() -> Outcome {
 }
 
 /// Reads the image's files, and makes, writes, reads and removes one.
-fn files() -> Result<usize, alloc::string::String> {
+fn files() -> Result<usize, String> {
     let files = Files::connect(files::NAME).map_err(failed("files"))?;
     let programs = files.list("/bin").map_err(failed("list"))?;
     for entry in &programs {
