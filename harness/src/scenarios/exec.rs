@@ -41,11 +41,15 @@ pub(super) fn all() -> Vec<Scenario> {
         fails(&format!("fault-{how}"), &run, why).needs("  x28 ")
     });
     let after = passes("after-a-workload", "/bin/hello run=selftest").needs("done: selftest");
+    // More than the console can have sent when the program has ended.
+    let names: Vec<String> = (1..=300).map(|number| number.to_string()).collect();
+    let long = format!("/bin/hello,args={}", names.join(":"));
+    let all_of_it = passes("all-of-its-output", &long).needs("hello, 300");
     let hello = passes("hello", "/bin/hello,args=Ada:Grace").needs("hello, Grace");
     [
         of_anybody.to_vec(),
         faults.to_vec(),
-        vec![after],
+        vec![after, all_of_it],
         hello.everywhere(),
     ]
     .concat()

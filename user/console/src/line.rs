@@ -61,6 +61,11 @@ impl<'a> Line<'a> {
         OUTPUT_BYTES.saturating_sub(self.output.len())
     }
 
+    /// Whether all that was put has been sent.
+    pub fn is_all_sent(&self) -> bool {
+        self.output.is_empty()
+    }
+
     /// The bytes that were typed and not read.
     pub fn input(&self) -> &VecDeque<u8> {
         &self.input

@@ -38,6 +38,8 @@ const KERNEL_LINES: u64 = 1 << 1;
 /// How many clients can wait for input, and how many for output.
 const MOST_READERS: usize = 32;
 const MOST_WRITERS: usize = 32;
+/// How many clients can wait until all has left.
+const MOST_FLUSHERS: usize = 8;
 /// How much of the kernel's lines is taken at once.
 const KERNEL_BYTES: usize = 512;
 
@@ -57,6 +59,7 @@ fn main() -> Result<(), Error> {
         log: Log::new(),
         readers: Deque::new(),
         writers: Deque::new(),
+        flushers: heapless::Vec::new(),
         listener: None,
     };
     driver.kernel_lines();
@@ -73,6 +76,7 @@ struct Driver {
     log: Log,
     readers: Deque<Reader, MOST_READERS>,
     writers: Deque<Held, MOST_WRITERS>,
+    flushers: heapless::Vec<Reply, MOST_FLUSHERS>,
     listener: Option<Listener>,
 }
 
@@ -131,6 +135,25 @@ impl Driver {
             self.line.send();
             // A writer that has ended meanwhile needs no answer; its line is shown.
             let _ = held.reply.reply(done());
+        }
+    }
+
+    /// Whether nothing is left to be sent. What is held comes last, when there is room for all of it.
+    fn is_all_out(&mut self) -> bool {
+        if self.writers.is_empty() && self.line.is_all_sent() {
+            self.screen.finish(&mut self.line);
+            self.line.send();
+        }
+        self.writers.is_empty() && self.line.is_all_sent()
+    }
+
+    /// Answers who waited until nothing is left. The kernel's lines were taken just before.
+    fn go_on_flushing(&mut self) {
+        if !self.flushers.is_empty() && self.is_all_out() {
+            for flusher in core::mem::take(&mut self.flushers) {
+                // One that has ended needs no answer.
+                let _ = flusher.reply(done());
+            }
         }
     }
 
@@ -280,6 +303,24 @@ impl console::Server for Driver {
         self.log.read(at, to)
     }
 
+    fn flush(&mut self) -> Answer {
+        self.go_on_writing();
+        if self.is_all_out() {
+            return Answer::Reply(done());
+        }
+        if self.flushers.is_full() {
+            return Answer::Reply(refused(Error::Full));
+        }
+        match Reply::save() {
+            Ok(reply) => {
+                // It is not full.
+                let _ = self.flushers.push(reply);
+                Answer::Later
+            }
+            Err(error) => Answer::Reply(refused(error.into())),
+        }
+    }
+
     fn bits(&mut self, bits: u64) {
         if bits & INTERRUPT != 0 {
             self.input(Line::interrupt);
@@ -289,10 +330,13 @@ impl console::Server for Driver {
         }
         // Whatever it was, there may be room or lines now.
         self.go_on_writing();
+        self.go_on_flushing();
     }
 }
 
 // A `Line` is a `Sink` that never says no.
 const _: () = assert!(
-    OUTPUT_BYTES >= Screen::most(KERNEL_BYTES) && OUTPUT_BYTES >= Screen::most(INLINE_BYTES)
+    OUTPUT_BYTES >= Screen::most(KERNEL_BYTES)
+        && OUTPUT_BYTES >= Screen::most(INLINE_BYTES)
+        && OUTPUT_BYTES >= Screen::MOST_HELD
 );

@@ -98,6 +98,9 @@ impl Screen {
         bytes + 2 * (ERASE_ROW.len() + 2 + HELD_BYTES + ROW_BYTES) + HELD_BYTES
     }
 
+    /// The most bytes that [`Screen::finish`] can put into the sink.
+    pub const MOST_HELD: usize = HELD_WRITERS * (HELD_BYTES + 1) + 1;
+
     /// `writer` has written `text`.
     pub fn write(&mut self, writer: Writer, text: &[u8], sink: &mut impl Sink) {
         let end_of_lines = text
@@ -123,6 +126,18 @@ impl Screen {
         };
         sink.put(b"\n");
         self.give_row(at, sink);
+    }
+
+    /// Nothing comes after this: half lines that are held are shown, each as a line of its own.
+    pub fn finish(&mut self, sink: &mut impl Sink) {
+        for held in core::mem::take(&mut self.held) {
+            if self.owner.take().is_some() {
+                sink.put(b"\n");
+                self.row.clear();
+            }
+            sink.put(&held.bytes);
+            sink.put(b"\n");
+        }
     }
 
     /// Whole lines.

@@ -73,6 +73,7 @@ fn run(machine: &Machine) -> Result<(), String> {
                 Ok(text) => (text, 0),
                 Err(text) => (text, 1),
             };
+            supervisor.flush_console();
             machine
                 .off(exec::cut(text), status)
                 .map_err(|error| alloc::format!("the machine cannot be switched off: {error}"))?;

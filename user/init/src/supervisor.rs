@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 use init_script::script::{Program, Rules};
 use initrd::cpio::Archive;
 use rt::object::{Machine, Memory, MemoryKind, Process, ProcessReport, ProcessState};
+use rt::service::console;
 use rt::service::supervisor::State;
 use rt::time::{Deadline, Duration, Instant, now};
 use rt::{Endpoint, Error, Incoming, Notification, Rights, log};
@@ -28,6 +29,8 @@ const MOST_DEATHS: usize = 5;
 const DEATHS_WITHIN: Duration = Duration::from_secs(10);
 /// How long a service waits after its first death; after each further one that counts, twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(10);
+/// How long the console is given to send what it has, before the machine is switched off.
+const FLUSH_AT_MOST: Duration = Duration::from_secs(1);
 
 /// The bit of the notification that means that somebody's wait is over. Those below are ends of processes.
 const TIMER_BIT: u64 = 1 << 63;
@@ -424,6 +427,15 @@ impl<'a> Supervisor<'a> {
     pub(crate) fn service(&self, name: &str) -> Option<&Service> {
         let of_name = |entry: &&Entry| entry.service.is_some() && entry.program.name == name;
         self.entries.values().find(of_name)?.service.as_ref()
+    }
+
+    /// Waits until all that was printed has left, the kernel's lines too; not for ever, since the console may
+    /// be dead, and what it had not read yet the kernel prints at the end.
+    pub(crate) fn flush_console(&self) {
+        let console = self.service(console::NAME);
+        if let Some(sender) = console.and_then(|console| console.sender.as_ref()) {
+            let _ = console::flush(sender, Deadline::after(FLUSH_AT_MOST));
+        }
     }
 
     /// What runs or could: not programs that have ended.

@@ -4,7 +4,12 @@ use crate::Refusal;
 use alloc::{format, string::String};
 use core::fmt::Write;
 use petrel_shell::command::Wait;
+use rt::service::console::Console;
+use rt::time::{Deadline, Duration};
 use rt::{Error, Machine, Rights, println, thread};
+
+/// How long the console is given to send what it has, before the machine is switched off.
+const FLUSH_AT_MOST: Duration = Duration::from_secs(1);
 
 /// The command `storm`.
 pub(crate) fn storm(
@@ -59,6 +64,10 @@ pub(crate) fn exit(machine: &Machine, status: u8) -> Result<(), Refusal> {
         0 => "the shell was left with 'exit'".into(),
         status => format!("the shell was left with 'exit {status}'"),
     };
+    // What the console has not sent would be lost; a console that cannot say so holds up nobody.
+    if let Ok(console) = Console::connect() {
+        let _ = console.flush(Deadline::after(FLUSH_AT_MOST));
+    }
     let off = machine.off(&verdict, status.into());
     off.map_err(|error| format!("exit: {error}"))
 }

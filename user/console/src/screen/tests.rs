@@ -158,6 +158,24 @@ fn a_sequence_cut_in_two_is_cancelled_and_repeated() {
     assert!(!ends_inside_sequence(b"\x1b[K") && !ends_inside_sequence(b"ab"));
 }
 
+#[test]
+fn at_the_end_half_lines_are_shown() {
+    let mut screen = Screen::new();
+    let mut out = Vec::new();
+    for (writer, text) in [(SHELL, "> "), (OTHER, "half"), (THIRD, "another")] {
+        screen.write(writer, text.as_bytes(), &mut out);
+    }
+    let before = out.len();
+    screen.finish(&mut out);
+    assert!(out.len() - before <= Screen::MOST_HELD);
+    let shown = terminal(&out);
+    let ends: Vec<&str> = shown.iter().map(|row| row.trim_end()).collect();
+    assert_eq!(ends, [">", "half", "another", ""]);
+    let before = out.len();
+    screen.finish(&mut out);
+    assert_eq!(out.len(), before, "there is nothing more");
+}
+
 proptest! {
     /// Each writer's lines come whole and in order, however the writers are mixed; nothing is lost.
     #[test]

@@ -7,6 +7,7 @@
 //! | [`NOTIFY`] | bits for input, bits for Control-C; handle: a notification | |
 //! | [`LAST`] | how many of the kernel's last lines | where they begin |
 //! | [`LOG`] | where | where the bytes begin, count, bytes (at most 48; none at the end) |
+//! | [`FLUSH`] | | waits until all that was written has left, the kernel's lines and half lines too |
 //!
 //! Bytes are what the line carries: no echo, no lines, no editing; those are the shell's. There are no
 //! sessions; who has an endpoint may write and read. What one badge writes is kept together until
@@ -32,6 +33,8 @@ pub const NOTIFY: u32 = operation(PROTOCOL, 1, 3);
 pub const LAST: u32 = operation(PROTOCOL, 1, 4);
 /// Reads them from there.
 pub const LOG: u32 = operation(PROTOCOL, 1, 5);
+/// Waits until nothing is left to be sent.
+pub const FLUSH: u32 = operation(PROTOCOL, 1, 6);
 
 /// How much of the log is in a reply.
 const LOG_BYTES: usize = INLINE_BYTES - 8;
@@ -91,6 +94,15 @@ impl Console {
         request(&self.0, message.give(signaller)).map(drop)
     }
 
+    /// Waits until all that anybody has written, the kernel too, has left: before the machine is switched
+    /// off, which nothing survives that the driver still holds.
+    ///
+    /// # Errors
+    /// As [`Console::write`]; [`Error::Kernel`] of a deadline that has passed.
+    pub fn flush(&self, deadline: Deadline) -> Result<(), Error> {
+        flush(&self.0, deadline)
+    }
+
     /// Gives the last `lines` lines that the kernel printed to `to`, part by part. Those that the
     /// driver has seen: it forgets them when it dies.
     ///
@@ -110,6 +122,15 @@ impl Console {
             }
         }
     }
+}
+
+/// [`Console::flush`], for who has the endpoint.
+///
+/// # Errors
+/// As there.
+pub fn flush(console: &Endpoint, deadline: Deadline) -> Result<(), Error> {
+    let reply = console.call_until(Message::new(FLUSH), deadline)?;
+    Error::from_label(reply.label()).map_or(Ok(()), Err)
 }
 
 /// What this process prints to.
@@ -157,6 +178,9 @@ pub trait Server {
 
     /// Copies the kernel's lines from a position on; where they begin and how many bytes there were.
     fn log(&mut self, at: u64, to: &mut [u8]) -> (u64, usize);
+
+    /// Answers when nothing is left to be sent.
+    fn flush(&mut self) -> Answer;
 
     /// Bits of the serving thread's bound notification, of which the driver knows what they mean.
     fn bits(&mut self, bits: u64);
@@ -207,6 +231,7 @@ fn handle(server: &mut impl Server, mut message: Message, badge: u64) -> Result<
             let (at, count) = server.log(message.word_at(0), &mut buffer[..LOG_BYTES]);
             Answer::Reply(done().word(at).bytes(&buffer[..count]))
         }
+        FLUSH => server.flush(),
         _ => return Err(Error::BadRequest),
     })
 }
@@ -243,6 +268,11 @@ mod tests {
             (at, to.len())
         }
 
+        fn flush(&mut self) -> Answer {
+            self.0.push(("flush", 0, 0));
+            Answer::Reply(done())
+        }
+
         fn bits(&mut self, _: u64) {}
     }
 
@@ -265,6 +295,8 @@ mod tests {
         let mut buffer = [0; 8];
         let reply = reply.expect("input");
         assert_eq!(reply.bytes_at(0, &mut buffer), Some(&b"ab"[..]));
+        let (server, reply) = asked(Message::new(FLUSH));
+        assert!(server.0 == [("flush", 0, 0)] && reply.is_ok());
         let (_, reply) = asked(Message::new(LOG).word(9));
         let reply = reply.expect("a part of the log");
         assert_eq!((reply.word_at(0), reply.word_at(1)), (9, LOG_BYTES as u64));
