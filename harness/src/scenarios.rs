@@ -3,8 +3,10 @@
 //! To add one, add a line: a name, the boot arguments, and whatever differs from four CPUs of the
 //! best model. `passes` and `fails` say what must come of it.
 
+mod c;
 mod ends;
 mod exec;
+mod fuzz;
 mod init_image;
 mod shell;
 
@@ -41,6 +43,10 @@ pub fn all() -> Vec<Scenario> {
         isolation(),
         steady(),
         users(),
+        ends::all(),
+        c::all(),
+        fuzz::all(),
+        typed::all(),
     ]
     .concat()
 }

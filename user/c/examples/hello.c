@@ -53,7 +53,7 @@ int main(int argc, char **argv)
 
     for (uint64_t arrived = 0; arrived != awaited;) {
         uint64_t bits = 0;
-        status = petrel_wait(done, petrel_after_us(10 * 1000 * 1000), &bits);
+        status = petrel_wait(done, petrel_after_us(60 * 1000 * 1000), &bits);
         if (status != PETREL_OK) {
             printf("waiting for %#lx: %s\n", awaited & ~arrived, petrel_status_text(status));
             return 1;
