@@ -16,6 +16,7 @@ extern crate alloc;
 mod ends;
 mod exec;
 mod requests;
+mod service;
 mod starting;
 mod supervisor;
 

@@ -12,7 +12,8 @@ use rt::service::supervisor::{
 use rt::service::{Error, answer, done, refused};
 use rt::{Message, Rights};
 
-use crate::supervisor::{Id, Phase, Supervisor};
+use crate::service::Phase;
+use crate::supervisor::{Id, Supervisor};
 
 /// Set in the badge of what a client finds, so that no service takes it for one it made itself.
 const FOUND_BADGE: u64 = 1 << 63;

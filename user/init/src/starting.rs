@@ -5,20 +5,62 @@ use alloc::vec::Vec;
 
 use init_script::script::Privilege;
 use initrd::cpio::Entry as File;
-use loader::{Grant, Loaded, Spec};
+use loader::process::{STACK_BYTES, Why};
+use loader::{Grant, LoadError, Loaded, Spec};
 use rt::object::Object;
 use rt::service::{ENDPOINT_GRANT, supervisor};
 use rt::{Error, Rights};
 
 use crate::supervisor::{Id, Supervisor};
 
+/// Why something was not started.
+pub(crate) struct NotStarted {
+    /// In words.
+    pub(crate) why: String,
+    /// Whether it may go better later: there was not enough memory, of which ends of processes make more.
+    pub(crate) may_pass: bool,
+}
+
+impl NotStarted {
+    /// The kernel refused something.
+    pub(crate) fn because(what: &str) -> impl FnOnce(Error) -> Self {
+        move |error| Self {
+            why: alloc::format!("{what}: {error}"),
+            may_pass: error == Error::NoMemory,
+        }
+    }
+
+    /// The entry is there no longer.
+    pub(crate) fn lost() -> Self {
+        Self::from(String::from("there is no such entry"))
+    }
+}
+
+impl From<String> for NotStarted {
+    fn from(why: String) -> Self {
+        Self {
+            why,
+            may_pass: false,
+        }
+    }
+}
+
+impl From<LoadError> for NotStarted {
+    fn from(error: LoadError) -> Self {
+        Self {
+            why: error.to_string(),
+            may_pass: matches!(error.why, Why::Kernel(_, Error::NoMemory)),
+        }
+    }
+}
+
 /// Makes the process of an entry: of `file`, or of the file that it names in the image. It does not run yet.
 pub(crate) fn load(
     supervisor: &mut Supervisor<'_>,
     id: Id,
     file: Option<&[u8]>,
-) -> Result<Loaded, String> {
-    let entry = supervisor.entry(id).ok_or("there is no such entry")?;
+) -> Result<Loaded, NotStarted> {
+    let entry = supervisor.entry(id).ok_or_else(NotStarted::lost)?;
     let program = entry.program.clone();
     let file = match file {
         Some(file) => file,
@@ -30,19 +72,18 @@ pub(crate) fn load(
         }
     };
     let grants = grants(supervisor, id, &program.rules.grants)
-        .map_err(|error| alloc::format!("{}: no handles for it: {error}", program.path))?;
+        .map_err(NotStarted::because("no handles for it"))?;
     let mut arguments = alloc::vec![program.name.as_str()];
     arguments.extend(program.arguments.iter().map(String::as_str));
-    loader::load(Spec {
+    Ok(loader::load(Spec {
         path: &program.path,
         file,
         arguments: &arguments,
         grants,
         quota_bytes: program.rules.quota_bytes,
         priority: program.rules.priority,
-        stack_bytes: loader::process::STACK_BYTES,
-    })
-    .map_err(|error| error.to_string())
+        stack_bytes: STACK_BYTES,
+    })?)
 }
 
 /// The file of that path; a name alone is also looked for among programs.

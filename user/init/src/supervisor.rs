@@ -1,13 +1,7 @@
 //! The supervisor: a table of services and programs, and what happens when one of them dies.
 //!
-//! A service's endpoint is made here, and the right to receive from it given to the service: so clients can
-//! be given their end before the service runs, and when it dies the kernel ends the endpoint, and all
-//! that clients hold of it says [`Gone`](rt::Error::Gone). The next start has a new endpoint and a
-//! larger generation; nobody who talked to the old one talks to the new one without having asked for it.
-//!
-//! A service that dies at once when it is started would be started for ever, so it waits longer each time,
-//! and after [`MOST_DEATHS`] within [`DEATHS_WITHIN`] it is given up. One that exits with status 0
-//! has nothing to do (a driver without a device) and is not started anew.
+//! It is one thread that receives: requests, and the bits that say that a process has ended or a wait is
+//! over. It calls nobody, so nobody whom it supervises can make it wait.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -15,20 +9,16 @@ use alloc::vec::Vec;
 
 use init_script::script::{Program, Rules};
 use initrd::cpio::Archive;
-use rt::object::{Machine, Memory, MemoryKind, Process, ProcessReport, ProcessState};
+use loader::Loaded;
+use rt::object::{Machine, Memory, Process, ProcessReport, ProcessState};
 use rt::service::console;
-use rt::service::supervisor::State;
-use rt::time::{Deadline, Duration, Instant, now};
+use rt::time::{Deadline, Duration, now};
 use rt::{Endpoint, Error, Incoming, Notification, Rights, log};
 
-use crate::{ends, requests, starting};
+use crate::service::{Phase, Service};
+use crate::starting::{self, NotStarted};
+use crate::{ends, requests};
 
-/// How often a service may die within [`DEATHS_WITHIN`] and be started anew.
-const MOST_DEATHS: usize = 5;
-/// How long a death counts.
-const DEATHS_WITHIN: Duration = Duration::from_secs(10);
-/// How long a service waits after its first death; after each further one that counts, twice as long.
-const FIRST_WAIT: Duration = Duration::from_millis(10);
 /// How long the console is given to send what it has, before the machine is switched off.
 const FLUSH_AT_MOST: Duration = Duration::from_secs(1);
 
@@ -74,69 +64,10 @@ pub(crate) struct Entry {
     end: Option<ProcessReport>,
 }
 
-/// What a service has over a program.
-pub(crate) struct Service {
-    /// How often it was started, from 1.
-    pub(crate) generation: u64,
-    /// How often it died.
-    pub(crate) deaths: u64,
-    /// When it died lately.
-    recent: Vec<Instant>,
-    pub(crate) phase: Phase,
-    /// Clients' end of its endpoint.
-    pub(crate) sender: Option<Endpoint>,
-    /// Its own end, until it is started.
-    pub(crate) receiver: Option<Endpoint>,
-    /// Memory that its device sees. A device does not notice that its driver has died: it goes on writing
-    /// where it was told to until the next one resets it. So this is never given back.
-    dma: Option<Memory>,
-}
-
-/// How a service is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// It runs, or is being started.
-    Runs,
-    /// It will be started then.
-    Waits(Instant),
-    /// It died too often, or could not be started.
-    GivenUp,
-    /// It had nothing to do.
-    Done,
-}
-
 /// A process that runs.
 pub(crate) struct Running {
     pub(crate) process: Process,
     pub(crate) number: u32,
-}
-
-impl Service {
-    /// As a client is told.
-    pub(crate) fn state(&self) -> State {
-        match self.phase {
-            Phase::Runs => State::Runs,
-            Phase::Waits(_) => State::Waits,
-            Phase::GivenUp => State::GivenUp,
-            Phase::Done => State::Done,
-        }
-    }
-
-    /// Makes the endpoint of the next generation.
-    fn renew(&mut self) -> Result<(), Error> {
-        let receiver = Endpoint::create()?;
-        self.sender = Some(receiver.sender(0)?);
-        self.receiver = Some(receiver);
-        self.generation += 1;
-        Ok(())
-    }
-
-    /// Nobody finds it any more.
-    fn withdraw(&mut self, phase: Phase) {
-        self.phase = phase;
-        self.sender = None;
-        self.receiver = None;
-    }
 }
 
 impl<'a> Supervisor<'a> {
@@ -156,16 +87,7 @@ impl<'a> Supervisor<'a> {
 
     /// Starts a service. If it cannot be, that is logged, and it is given up.
     pub(crate) fn add_service(&mut self, program: Program) {
-        let service = Service {
-            generation: 0,
-            deaths: 0,
-            recent: Vec::new(),
-            phase: Phase::Runs,
-            sender: None,
-            receiver: None,
-            dma: None,
-        };
-        let id = self.add(program, Some(service));
+        let id = self.add(program, Some(Service::new()));
         self.restart(id);
     }
 
@@ -182,26 +104,25 @@ impl<'a> Supervisor<'a> {
         file: Option<&[u8]>,
     ) -> Result<(Id, Process), String> {
         let id = self.add(program, None);
-        let started = self.start(id, file);
-        let process = self
-            .entries
-            .get(&id)
-            .and_then(|entry| entry.running.as_ref());
         let rights = Rights::INSPECT
             .with(Rights::MANAGE)
             .with(Rights::DUPLICATE)
             .with(Rights::TRANSFER);
-        match (
-            started,
-            process.map(|running| running.process.duplicate(rights)),
-        ) {
-            (Ok(()), Some(Ok(process))) => Ok((id, process)),
-            (Err(why), _) => {
-                self.entries.remove(&id);
-                Err(why)
+        let started = self.start(id, file).and_then(|process| {
+            let handle = process.duplicate(rights);
+            handle.map_err(NotStarted::because("no handle of it"))
+        });
+        match started {
+            Ok(process) => Ok((id, process)),
+            Err(not_started) => {
+                // What runs already ends with its handles' last owner, who is to know of it.
+                if let Some(entry) = self.entries.remove(&id)
+                    && let Some(running) = entry.running
+                {
+                    let _ = running.process.kill(0);
+                }
+                Err(not_started.why)
             }
-            (Ok(()), Some(Err(error))) => Err(alloc::format!("no handle of it: {error}")),
-            (Ok(()), None) => Err(String::from("it was lost")),
         }
     }
 
@@ -218,48 +139,45 @@ impl<'a> Supervisor<'a> {
     }
 
     /// Starts what an entry says, and watches it.
-    fn start(&mut self, id: Id, file: Option<&[u8]>) -> Result<(), String> {
-        let loaded = starting::load(self, id, file)?;
-        let watched = loaded.process.watch(&self.bell, 1 << (id % END_BITS));
-        let number = watched
-            .and_then(|()| loaded.process.report())
-            .map(|report| report.number);
-        let resumed = number.and_then(|number| loaded.thread.resume().map(|()| number));
+    fn start(&mut self, id: Id, file: Option<&[u8]>) -> Result<&Process, NotStarted> {
+        let Loaded { process, thread } = starting::load(self, id, file)?;
+        let bit = 1 << (id % END_BITS);
+        let resumed = process.watch(&self.bell, bit).and_then(|()| {
+            let number = process.report()?.number;
+            thread.resume().map(|()| number)
+        });
+        let entry = self.entries.get_mut(&id).ok_or(NotStarted::lost())?;
         match resumed {
-            Ok(number) => {
-                let process = loaded.process;
-                if let Some(entry) = self.entries.get_mut(&id) {
-                    entry.running = Some(Running { process, number });
-                }
-                Ok(())
-            }
+            Ok(number) => Ok(&entry.running.insert(Running { process, number }).process),
             Err(error) => {
-                let _ = loaded.process.kill(0);
-                Err(alloc::format!("it cannot be started: {error}"))
+                let _ = process.kill(0);
+                Err(NotStarted::because("it does not run")(error))
             }
         }
     }
 
-    /// Starts a service, for the first time or anew, with a new endpoint.
+    /// Starts a service, for the first time or anew.
     pub(crate) fn restart(&mut self, id: Id) {
         let Some(service) = self.service_mut(id) else {
             return;
         };
-        // After a death the endpoint is there already: clients may wait at it.
-        let renewed = match service.receiver {
-            Some(_) => Ok(()),
-            None => service.renew(),
+        let begun = service.begin();
+        let begun = begun.map_err(NotStarted::because("no endpoint"));
+        let Err(not_started) = begun.and_then(|()| self.start(id, None).map(drop)) else {
+            return;
         };
-        service.phase = Phase::Runs;
-        let started = renewed
-            .map_err(|error| alloc::format!("no endpoint: {error}"))
-            .and_then(|()| self.start(id, None));
-        if let Err(why) = started {
-            if let Some(service) = self.service_mut(id) {
-                service.withdraw(Phase::GivenUp);
-            }
-            log!("{}: given up: {why}", self.name(id));
-        }
+        let name = String::from(self.name(id));
+        let Some(service) = self.service_mut(id) else {
+            return;
+        };
+        let next = if not_started.may_pass {
+            service.died()
+        } else {
+            service.withdraw(Phase::GivenUp);
+            String::from("given up")
+        };
+        log!("{name}: not started: {}; {next}", not_started.why);
+        self.set_timer();
     }
 
     /// Handles requests and ends of processes, until `done`.
@@ -333,40 +251,18 @@ impl<'a> Supervisor<'a> {
         };
         if ends::is_success(&report) {
             service.withdraw(Phase::Done);
-            return;
-        }
-        service.deaths += 1;
-        let died = now();
-        service
-            .recent
-            .retain(|earlier| died.since(*earlier) < DEATHS_WITHIN);
-        service.recent.push(died);
-        let recent = service.recent.len();
-        if recent > MOST_DEATHS {
-            service.withdraw(Phase::GivenUp);
-            log!("{name}: {end}; given up after {recent} deaths");
-        } else if let Err(error) = service.renew() {
-            service.withdraw(Phase::GivenUp);
-            log!("{name}: {end}; given up: no endpoint: {error}");
         } else {
-            service.phase = Phase::Waits(died + FIRST_WAIT * (1 << (recent - 1)));
-            log!("{name}: {end}; generation {} follows", service.generation);
+            log!("{name}: {end}; {}", service.died());
         }
     }
 
-    /// The memory for a service's device, made when it is started for the first time.
+    /// The memory for a service's device, if the script gives it some.
     pub(crate) fn dma_memory(&mut self, id: Id) -> Result<Option<&Memory>, Error> {
         let Some(entry) = self.entries.get_mut(&id) else {
             return Ok(None);
         };
-        let bytes = entry.program.rules.dma_bytes;
-        match &mut entry.service {
-            Some(service) if bytes > 0 => {
-                if service.dma.is_none() {
-                    service.dma = Some(Memory::create(bytes, MemoryKind::Dma)?);
-                }
-                Ok(service.dma.as_ref())
-            }
+        match (&mut entry.service, entry.program.rules.dma_bytes) {
+            (Some(service), bytes) if bytes > 0 => service.dma_memory(bytes).map(Some),
             _ => Ok(None),
         }
     }
@@ -402,7 +298,7 @@ impl<'a> Supervisor<'a> {
             // It may have ended by itself just now.
             let _ = running.process.kill(KILLED);
         } else if let Some(service) = self.service_mut(id) {
-            service.recent.clear();
+            service.forgive();
             self.restart(id);
         }
         true
