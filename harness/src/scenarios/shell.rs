@@ -89,7 +89,7 @@ fn errors() -> Scenario {
                 &["there is no command 'hlep'; did you mean 'help'?"],
             ),
             ("run", &["usage: run program [argument ...] [&]"]),
-            ("run nothing", &["/bin/nothing: not in the init image"]),
+            ("run nothing", &["nothing: not in the init image"]),
             ("run /disk/nothing", &["/disk/nothing: not found"]),
             ("run /etc/start", &["/etc/start: not an ELF file"]),
             ("run /disk/hello.txt", &["/disk/hello.txt: not an ELF file"]),
@@ -179,7 +179,7 @@ fn keys() -> Scenario {
             // Left, insert; Home, Delete; End, Backspace.
             (
                 "run hell\x1b[Do\x1b[C\x7fX\x1b[H\x1b[3~r\x1b[F\x7fl",
-                &["/bin/helol"],
+                &["helol: not in the init image"],
             ),
             ("junk\x15run hello A", &["hello, A"]),
             // History: the last but one, changed.

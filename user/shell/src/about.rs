@@ -39,7 +39,8 @@ pub const COMMANDS: &[About] = &[
         arguments: "[path]",
         summary: "show what is in a directory",
         details: &[
-            "/bin holds the programs, /disk is the disk (if there is one).",
+            "/bin holds the programs, /extra those that make image EXTRA= has added, and",
+            "/disk is the disk: what there is of them.",
             "Example: ls /bin",
         ],
     },
@@ -54,7 +55,7 @@ pub const COMMANDS: &[About] = &[
         arguments: "program [argument ...] [&]",
         summary: "start a program and wait until it ends",
         details: &[
-            "A program is a file; a name without a slash is looked for in /bin.",
+            "A program is a file; a name without a slash is one in /bin, else in /extra.",
             "Control-C ends the program. With & at the end the shell does not wait.",
             "Examples: run hello world      run spin &      run /disk/program",
         ],
@@ -110,7 +111,7 @@ pub const COMMANDS: &[About] = &[
         summary: "let non-maskable interrupts rain on every CPU",
         details: &[
             "The kernel checks itself meanwhile, and says at the end what it found.",
-            "With & at the end the shell does not wait.",
+            "With & at the end the shell does not wait; Control-C does not stop a storm.",
             "Keys: seconds (5), nmis (stop after so many), rate (NMIs a second).",
             "Example: storm seconds=2",
         ],

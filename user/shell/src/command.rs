@@ -30,7 +30,7 @@ pub enum Command {
     Cat(Vec<String>),
     /// Start a program.
     Run {
-        /// Its file; a name without a slash is looked for in `/bin`.
+        /// Its file. A name without a slash is one of the programs.
         path: String,
         /// What it is given.
         arguments: Vec<String>,
@@ -195,7 +195,7 @@ pub fn parse(line: &str) -> Result<Command, CommandError> {
         "run" => match rest.split_first() {
             None => Err(CommandError::Missing(command)),
             Some((program, arguments)) => Ok(Command::Run {
-                path: program_path(program),
+                path: program.clone(),
                 arguments: arguments.to_vec(),
                 wait,
             }),
@@ -284,14 +284,6 @@ fn too_much(command: &'static About, word: &str) -> CommandError {
     CommandError::TooMuch {
         command,
         word: word.into(),
-    }
-}
-
-/// A program's file: a name without a slash is one in `/bin`.
-pub fn program_path(name: &str) -> String {
-    match name.contains('/') {
-        true => name.into(),
-        false => ["/bin/", name].concat(),
     }
 }
 
@@ -404,15 +396,15 @@ mod tests {
     fn programs() {
         assert_eq!(
             parse("run hello a b"),
-            run("/bin/hello", &["a", "b"], Wait::ForEnd)
+            run("hello", &["a", "b"], Wait::ForEnd)
         );
         assert_eq!(parse("run /extra/x &"), run("/extra/x", &[], Wait::No));
-        assert_eq!(parse("run spin& "), run("/bin/spin", &[], Wait::No));
+        assert_eq!(parse("run spin& "), run("spin", &[], Wait::No));
         assert_eq!(
             parse("run hello \"a  b\" \"\" \"&\""),
-            run("/bin/hello", &["a  b", "", "&"], Wait::ForEnd)
+            run("hello", &["a  b", "", "&"], Wait::ForEnd)
         );
-        assert_eq!(parse("run he\"ll\"o"), run("/bin/hello", &[], Wait::ForEnd));
+        assert_eq!(parse("run he\"ll\"o"), run("hello", &[], Wait::ForEnd));
     }
 
     #[test]

@@ -31,9 +31,9 @@ fn commands(word: &str) -> Vec<String> {
         .collect()
 }
 
-/// What is in `/bin`.
+/// The files in which `run` looks for a name.
 fn programs(word: &str) -> Vec<String> {
-    let entries = files::entries("/bin").into_iter();
+    let entries = files::PROGRAMS.into_iter().flat_map(files::entries);
     entries
         .filter(|entry| entry.stat.kind == Kind::File && entry.name.starts_with(word))
         .map(|entry| format!("{} ", entry.name))

@@ -14,6 +14,8 @@ use rt::{
 
 /// The directory under which the disk's files are shown, and the name of who serves them.
 const DISK: &str = "disk";
+/// Where the supervisor looks for a program whose name has no slash.
+pub(crate) const PROGRAMS: [&str; 2] = ["/bin", "/extra"];
 /// How much of a file is shown at once.
 const CHUNK_BYTES: usize = 4 << 10;
 /// How often, and how long in between, a service is asked again that has just died.

@@ -110,9 +110,9 @@ fn help() {
         println!("  {usage:32}{}", about.summary);
     }
     println!(
-        "\nKeys: arrows, Home, End; Tab completes; Control-C ends a program or drops the line;"
+        "\nKeys: arrows, Home, End and Control-A E K U W L as in other shells; Tab completes;"
     );
-    println!("Control-A E K U W D L as in other shells. Words are parted by blanks; \"one word\".");
+    println!("Control-C drops the line, or ends the program that runs. \"Two words\" are one.");
 }
 
 fn explain(about: &About) {

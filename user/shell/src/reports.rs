@@ -27,14 +27,12 @@ pub(crate) fn ticks(ticks: u64) -> Duration {
 pub(crate) fn ps(machine: &Machine) -> Result<(), Refusal> {
     let processes = machine.list::<ProcessReport>().map_err(refused("ps"))?;
     let threads = machine.list::<ThreadReport>().map_err(refused("ps"))?;
-    println!(
-        "number  name              state    threads  handles     memory    at most   CPU time"
-    );
+    println!("number name             state   threads handles    memory   at most  CPU time");
     let mut kernel = of_process(&threads, 0);
     kernel.retain(|thread| !is_idle(thread));
     let ran = kernel.iter().map(|thread| thread.ran_ticks).sum();
     println!(
-        "{:>6}  {:16}  {:7}  {:>7}  {:>7}  {:>9}  {:>9}  {:>9}",
+        "{:>6} {:16} {:7} {:>7} {:>7} {:>9} {:>9} {:>9}",
         "-",
         "(kernel)",
         state(&kernel),
@@ -50,7 +48,7 @@ pub(crate) fn ps(machine: &Machine) -> Result<(), Refusal> {
             _ => process_state(process),
         };
         println!(
-            "{:>6}  {:16}  {:7}  {:>7}  {:>7}  {:>9}  {:>9}  {:>9}",
+            "{:>6} {:16} {:7} {:>7} {:>7} {:>9} {:>9} {:>9}",
             process.number,
             text(&process.name),
             state,

@@ -19,8 +19,10 @@ use rt::{
 };
 
 const PERIOD: Duration = Duration::from_secs(1);
-/// How many processes are shown: a small terminal has 24 rows.
-const SHOWN: usize = 14;
+/// The rows of a small terminal, less those that are neither a CPU's nor a process's, and the cursor's.
+const ROWS: usize = 24 - 4;
+/// How many CPUs are shown at most.
+const CPUS_SHOWN: usize = 8;
 
 /// What is known at one moment.
 struct Sample {
@@ -79,7 +81,7 @@ fn page(before: &Sample, after: &Sample) -> String {
         let _ = writeln!(page, "{text}\x1b[K");
     };
     row(format_args!(
-        "up {}, {} processes, {} threads, {} of {} free; any key ends this",
+        "up {}, {} processes, {} threads, {} of {} free; any key ends",
         Time(ticks(after.taken.ticks())),
         after.processes.len(),
         after.threads,
@@ -89,7 +91,7 @@ fn page(before: &Sample, after: &Sample) -> String {
     row(format_args!(
         "CPU   busy       NMIs/s  interrupts/s    switches/s  preemptions/s"
     ));
-    for (old, new) in before.cpus.iter().zip(&after.cpus) {
+    for (old, new) in before.cpus.iter().zip(&after.cpus).take(CPUS_SHOWN) {
         let idle = per_cent(new.idle_ticks.saturating_sub(old.idle_ticks), passed_ticks);
         let rate = |old: u64, new: u64| Count(per_second(new.saturating_sub(old), passed));
         row(format_args!(
@@ -102,10 +104,15 @@ fn page(before: &Sample, after: &Sample) -> String {
             rate(old.preemptions, new.preemptions)
         ));
     }
+    let hidden = after.cpus.len().saturating_sub(CPUS_SHOWN);
+    if hidden > 0 {
+        row(format_args!("    and {hidden} more"));
+    }
     row(format_args!(
         "number  name              CPU     memory  threads   CPU time"
     ));
-    for (number, name, used, threads) in busiest(before, after) {
+    let rows = ROWS - after.cpus.len().min(CPUS_SHOWN) - hidden.min(1);
+    for (number, name, used, threads) in busiest(before, after).into_iter().take(rows) {
         let ran = since(before, after, number);
         row(format_args!(
             "{number:>6}  {name:16} {:>3} %  {:>9}  {threads:>7}  {:>9}",
@@ -132,7 +139,6 @@ fn busiest<'a>(before: &Sample, after: &'a Sample) -> Vec<(u32, &'a str, u64, u3
         )
     }));
     all.sort_by_key(|(number, ..)| core::cmp::Reverse(since(before, after, *number)));
-    all.truncate(SHOWN);
     all
 }
 
