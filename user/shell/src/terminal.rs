@@ -130,11 +130,15 @@ impl Terminal {
         self.bell.poll().is_ok_and(|rung| rung & CONTROL_C != 0)
     }
 
-    /// Takes what was typed, whatever it was.
+    /// Takes what [`TYPED`] has told of, whatever it was.
     pub(crate) fn drop_input(&self) {
         self.input.borrow_mut().bytes.clear();
         let mut buffer = [0; 56];
-        let _ = self.console.borrow().read(&mut buffer, Deadline::AT_ONCE);
+        // It is there, so this does not wait; unless the console has died with it.
+        let _ = self
+            .console
+            .borrow()
+            .read(&mut buffer, Deadline::after(REMIND));
     }
 
     /// Prints the kernel's last lines.

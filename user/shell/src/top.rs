@@ -59,12 +59,20 @@ pub(crate) fn top(machine: &Machine, terminal: &Terminal) -> Result<(), Refusal>
     terminal.listen(TYPED);
     let mut before = Sample::take(machine).map_err(refused)?;
     println!("\x1b[2J\x1b[Htop: the first second ... any key ends it");
-    while terminal.wait(TYPED | CONTROL_C, Deadline::after(PERIOD)) == 0 {
-        let after = Sample::take(machine).map_err(refused)?;
-        print!("{}", page(&before, &after));
-        before = after;
+    loop {
+        match terminal.wait(TYPED | CONTROL_C, Deadline::after(PERIOD)) {
+            0 => {
+                let after = Sample::take(machine).map_err(refused)?;
+                print!("{}", page(&before, &after));
+                before = after;
+            }
+            rung if rung & TYPED != 0 => {
+                terminal.drop_input();
+                break;
+            }
+            _ => break,
+        }
     }
-    terminal.drop_input();
     Ok(())
 }
 
