@@ -161,7 +161,7 @@ fn programs() -> Scenario {
 
 fn control_c() -> Scenario {
     let scenario = shell("control-c", &[("run spin", &[])])
-        .types("spin\r\n", "\x03")
+        .types("run spin\r\n", "\x03")
         .sees("spin was killed")
         .types(PROMPT, "forget this\x03")
         .sees("^C")
