@@ -27,7 +27,11 @@ type Part = (&'static str, fn() -> Outcome);
 /// The parts.
 const PARTS: &[Part] = &[
     ("memory", memory::check),
-    ("threads", threads::check),
+    ("locks", threads::locks),
+    ("time", threads::time),
+    ("calls", threads::calls),
+    ("replies", threads::replies),
+    ("spawn", threads::one_by_one),
     ("services", services::check),
     ("restart", supervisor::restart),
     ("giveup", supervisor::give_up),

@@ -104,7 +104,7 @@ fn mapped() -> Result<(), String> {
 }
 
 /// What was given up can be had again at once, however often, though the kernel frees it later.
-fn given_back() -> Result<(), alloc::string::String> {
+fn given_back() -> Result<(), String> {
     // In all more than the process may have.
     for _ in 0..256 {
         drop(Memory::create(2 << 20, MemoryKind::Normal).map_err(failed("memory once more"))?);
