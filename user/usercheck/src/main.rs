@@ -14,7 +14,9 @@ mod threads;
 
 use alloc::string::String;
 
-use rt::println;
+use rt::abi::report::ThreadReport;
+use rt::time::{Duration, sleep};
+use rt::{Machine, println};
 
 rt::entry!(main);
 
@@ -42,6 +44,7 @@ const PARTS: &[Part] = &[
 ];
 
 fn main() -> Result<(), String> {
+    rt::thread::spawn(watch).map_err(failed("watchdog"))?;
     for name in rt::start::arguments().skip(1) {
         let part = PARTS.iter().find(|(of, _)| *of == name);
         let (_, check) = part.ok_or_else(|| alloc::format!("{name}: no such part"))?;
@@ -49,6 +52,30 @@ fn main() -> Result<(), String> {
         println!("usercheck: {name}: {found}");
     }
     Ok(())
+}
+
+/// How long all parts may take together.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Ends the process if it hangs, and says what its threads were doing.
+fn watch() {
+    sleep(PATIENCE);
+    println!("usercheck: still not done after {PATIENCE:?}");
+    if let Some(machine) = rt::start::take::<Machine>("machine") {
+        for thread in machine.list::<ThreadReport>().unwrap_or_default() {
+            println!(
+                "thread {} of {} ({}): state {}, CPU {}, priority {}, ran {}",
+                thread.number,
+                thread.process,
+                rt::abi::start::text(&thread.name),
+                thread.state,
+                thread.cpu,
+                thread.priority,
+                thread.ran_ticks
+            );
+        }
+    }
+    rt::exit(2)
 }
 
 /// An error as a failed check says it.
