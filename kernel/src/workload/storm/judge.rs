@@ -51,7 +51,9 @@ fn nothing_broke(report: &Report) -> Result<(), Failure> {
     zero(tally.by(Path::Debug), "switches from a debug exception")?;
     zero(tally.unexpected, "interrupts without a handler")?;
     zero(tally.lost_lines, "log lines lost")?;
-    zero(tally.used_bytes, "bytes of frames leaked")?;
+    if !report.with_programs {
+        zero(tally.used_bytes, "bytes of frames leaked")?;
+    }
     let total = &report.total;
     if !total.is_balanced() {
         return Err(Failure::new(format_args!(
@@ -82,6 +84,9 @@ fn nothing_was_missed(report: &Report) -> Result<(), Failure> {
         }
     }
     some(report.landed(Landing::Thread), "landing in a thread")?;
+    if report.with_programs {
+        some(report.landed(Landing::El0), "landing at EL0")?;
+    }
     if irq::has_nmis() {
         some(tally.nmis, "NMI")?;
         some(
@@ -97,6 +102,13 @@ fn nothing_was_missed(report: &Report) -> Result<(), Failure> {
             "landing in an interrupt handler",
         )?;
         some(tally.nmis_saw_resched, "NMI exit with need_resched set")?;
+        if report.with_programs {
+            some(report.landed(Landing::Syscall), "landing in a system call")?;
+            some(
+                report.landed(Landing::UserFault),
+                "landing in a program's fault",
+            )?;
+        }
     }
     some(
         tally.by(ordinary_path()),

@@ -22,6 +22,12 @@ pub(super) enum Landing {
     PreemptOff,
     /// A section with ordinary interrupts held.
     Masked,
+    /// A program, at EL0.
+    El0,
+    /// A system call, with interrupts held or not.
+    Syscall,
+    /// The handler of a program's fault.
+    UserFault,
     /// The handler of a fault.
     Fault,
     /// The entry layer, between the vector and the handler or between the handler and `eret`.
@@ -36,10 +42,13 @@ pub(super) enum Landing {
 
 impl Landing {
     /// All of them, in the order of the report.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Thread,
         Self::PreemptOff,
         Self::Masked,
+        Self::El0,
+        Self::Syscall,
+        Self::UserFault,
         Self::Fault,
         Self::EntryExit,
         Self::IrqHandler,
@@ -53,6 +62,9 @@ impl Landing {
             Self::Thread => "thread",
             Self::PreemptOff => "preemption off",
             Self::Masked => "masked section",
+            Self::El0 => "program at EL0",
+            Self::Syscall => "system call",
+            Self::UserFault => "program's fault",
             Self::Fault => "fault handler",
             Self::EntryExit => "entry, exit window",
             Self::IrqHandler => "interrupt handler",
@@ -123,20 +135,25 @@ impl TextMap {
 #[inline]
 pub(super) fn classify(map: &TextMap, interrupt: &Interrupt<'_>) -> Landing {
     let core = &thread::current().core;
+    let frame = interrupt.frame;
+    if frame.is_el0() {
+        return Landing::El0;
+    }
     let count = core.preempt.count::<NoSteps>();
     // Without NMIs the storm's interrupts are ordinary ones, and this handler counts itself.
     let own = if count < NMI_ONE { IRQ_ONE } else { NMI_ONE };
     let below = count - own;
-    let frame = interrupt.frame;
     let mechanism = crate::irq::setup().mechanism;
     let is_process = frame.masks().bits() == Context::Process.state(mechanism).bits();
-    let paths = core.path.get::<NoSteps>() >> 8;
+    let path = path::unwind(core.path.get::<NoSteps>() >> 8).next();
     match map.floor(frame.elr) {
         Floor::Entry => Landing::EntryExit,
         _ if below >= IRQ_ONE => Landing::IrqHandler,
         Floor::Scheduler if !is_process => Landing::Scheduler,
         _ if core::ptr::eq(interrupt.cpu.idle, thread::current()) => Landing::Idle,
-        _ if path::unwind(paths).next() == Some(Path::Fault) => Landing::Fault,
+        _ if path == Some(Path::Syscall) => Landing::Syscall,
+        _ if path == Some(Path::UserFault) => Landing::UserFault,
+        _ if path == Some(Path::Fault) => Landing::Fault,
         _ if !is_process => Landing::Masked,
         _ if below != 0 => Landing::PreemptOff,
         _ => Landing::Thread,

@@ -12,6 +12,9 @@
 //! | `nmis` | stop after so many NMIs instead | – |
 //! | `rate` | timer NMIs a second on each CPU, on average | 20,000; where time is exact, one in 2,500 instructions |
 //!
+//! A program can ask for the storm as well, and then it is over programs, too: `user/storm` does, with
+//! processes that check themselves; NMIs must then also have landed at EL0, in system calls and in faults.
+//!
 //! Without NMIs (`mask=daif`) the same sources rain ordinary interrupts.
 //!
 //! Times are judged only where they are exact (`clock::is_exact`) and there is one CPU; everywhere
@@ -28,6 +31,7 @@ mod station;
 mod tally;
 
 use super::{Failure, Task};
+use crate::object::Process;
 use crate::smp::QUANTUM;
 use crate::{clock, irq, say, smp, thread};
 use alloc::string::String;
@@ -133,6 +137,7 @@ pub(crate) fn run(task: &Task, params: Params<'_>) -> Result<String, Failure> {
         tally: all.since(&before),
         total: all,
         spread_ticks,
+        with_programs: Process::report_at(0).is_some(),
         clean_cpus,
     };
     report.print();

@@ -25,6 +25,8 @@ pub(super) struct Report {
     pub(super) total: Tally,
     /// The largest difference in run time between equal spinners of a CPU.
     pub(super) spread_ticks: u64,
+    /// Whether programs ran: what memory they have come to use meanwhile is theirs to judge.
+    pub(super) with_programs: bool,
     /// How many CPUs have no active priority.
     pub(super) clean_cpus: usize,
 }
@@ -227,6 +229,10 @@ impl Report {
             let used = smp::all().map(|cpu| used(top(cpu)));
             Grouped(used.max().unwrap_or(0))
         };
+        let frames = match self.with_programs {
+            true => "frames, programs' too",
+            false => "frames leaked",
+        };
         let unclean = self.storm.stations.len() - self.clean_cpus;
         columns(
             ["interrupts", "at the end"],
@@ -246,7 +252,7 @@ impl Report {
                 ("bytes of IRQ stack", &most(|cpu| cpu.percpu().stacks().irq)),
                 ("bytes of NMI stack", &most(|cpu| cpu.percpu().stacks().nmi)),
                 ("equal spinners differ by", &Span(self.spread_ticks)),
-                ("frames leaked", &Grouped(tally.used_bytes.div_ceil(PAGE))),
+                (frames, &Grouped(tally.used_bytes.div_ceil(PAGE))),
                 ("log lines lost", &Grouped(tally.lost_lines)),
             ],
         );
