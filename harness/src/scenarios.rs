@@ -43,10 +43,8 @@ pub fn all() -> Vec<Scenario> {
         isolation(),
         steady(),
         users(),
-        ends::all(),
         c::all(),
         fuzz::all(),
-        typed::all(),
     ]
     .concat()
 }
