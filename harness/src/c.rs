@@ -54,10 +54,14 @@ pub fn make(workspace: &Workspace) -> Result<PathBuf> {
     Ok(made)
 }
 
-/// The C compiler of this machine that makes programs for AArch64, if there is one.
-pub fn compiler() -> Option<&'static str> {
-    COMPILERS.into_iter().find(|name| {
-        let mut asked = Command::new(name);
+/// The C compiler of this machine that makes programs for AArch64, if there is one: the one that
+/// `scripts/setup` unpacked, or one in the `PATH`.
+pub fn compiler(workspace: &Workspace) -> Option<PathBuf> {
+    let unpacked = workspace.root().join(".tools/cross/usr/bin");
+    let unpacked = COMPILERS.map(|name| unpacked.join(name));
+    let installed = COMPILERS.map(PathBuf::from);
+    unpacked.into_iter().chain(installed).find(|compiler| {
+        let mut asked = Command::new(compiler);
         asked
             .arg("--version")
             .stdout(Stdio::null())
@@ -72,8 +76,13 @@ pub fn compiler() -> Option<&'static str> {
 /// When there is no compiler, or it has so much as a warning.
 pub fn compile(workspace: &Workspace, source: &Path, program: &Path) -> Result<()> {
     let folder = make(workspace)?;
-    let compiler = compiler().with_context(|| format!("there is no {}", COMPILERS[0]))?;
-    let mut command = Command::new(compiler);
+    let compiler = compiler(workspace).with_context(|| {
+        format!(
+            "there is no {}: scripts/setup --test gets one",
+            COMPILERS[0]
+        )
+    })?;
+    let mut command = Command::new(&compiler);
     command.args([
         "-std=c11",
         "-O2",
@@ -89,10 +98,11 @@ pub fn compile(workspace: &Workspace, source: &Path, program: &Path) -> Result<(
     command.arg("-L").arg(&folder).arg("-lpetrel");
     let output = command
         .output()
-        .with_context(|| format!("cannot start {compiler}"))?;
+        .with_context(|| format!("cannot start {}", compiler.display()))?;
     ensure!(
         output.status.success(),
-        "{compiler} does not compile {}:\n{}",
+        "{} does not compile {}:\n{}",
+        compiler.display(),
         source.display(),
         String::from_utf8_lossy(&output.stderr)
     );

@@ -21,7 +21,7 @@ use crate::qemu::Version;
 use crate::run::{self, DEFAULT_BOUND, Input, Options, Run};
 use crate::shim::{self, Blob};
 use crate::verdict::Verdict;
-use crate::workspace::Build;
+use crate::workspace::{Build, Workspace};
 
 /// How many lines of a failed run's output are shown.
 const SHOWN_LINES: usize = 40;
@@ -66,7 +66,7 @@ impl Tool {
     pub fn is_there(self, qemu: Version) -> bool {
         match self {
             Self::Qemu(oldest) => qemu >= oldest,
-            Self::CCompiler => c::compiler().is_some(),
+            Self::CCompiler => c::compiler(&Workspace::here()).is_some(),
         }
     }
 }
