@@ -3,11 +3,12 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use callfuzz::board::{Board, CALLS};
 use callfuzz::random::Random;
 use loader::{Grant, Spec};
-use rt::abi::report::{IrqReport, MemoryReport, ProcessReport, ProcessState};
+use rt::abi::report::{IrqReport, MemoryReport, ProcessReport, ProcessState, ThreadReport};
 use rt::abi::syscall::Call;
 use rt::message::Incoming;
 use rt::object::{Answer, Machine, MemoryKind, Object, Trigger};
@@ -34,6 +35,8 @@ const RECLAIM_LOOKS: u32 = 200;
 const RECLAIM_PAUSE: Duration = Duration::from_millis(20);
 /// How much the kernel's lists, which have grown once and do not shrink, may take more than before.
 const LISTS_BYTES: u64 = 1024;
+/// A watcher that takes so long from one step to the next stands still.
+const STANDSTILL: Duration = Duration::from_secs(15);
 /// The victim has ended.
 const ENDED: u64 = 1;
 
@@ -63,6 +66,7 @@ struct Ends {
 /// Has so many calls made, with what is drawn by the seed.
 pub(crate) fn run(seed: u64, calls: u64) -> Result<(), String> {
     let mut watcher = Watcher::new(seed).map_err(|error| format!("set-up: {error}"))?;
+    guard(&watcher.machine).map_err(|error| format!("the watcher's guard: {error}"))?;
     let mut ends = Ends::default();
     // What is made once is made now.
     watcher.victim(0, CALLS_OF_THE_FIRST, &mut ends)?;
@@ -77,6 +81,66 @@ pub(crate) fn run(seed: u64, calls: u64) -> Result<(), String> {
     }
     watcher.settle(Some(&before))?;
     watcher.report(number, &ends)
+}
+
+/// How often the watcher has come to a place from which it goes on, and which place that was.
+static STEPS: AtomicU64 = AtomicU64::new(0);
+static PLACE: AtomicU64 = AtomicU64::new(0);
+
+/// The watcher is at this place. Numbers of lines do.
+fn step(place: u32) {
+    PLACE.store(place.into(), Relaxed);
+    STEPS.fetch_add(1, Relaxed);
+}
+
+/// Ends the program if the watcher itself stands still, and says what every thread is doing.
+fn guard(machine: &Machine) -> Result<(), Error> {
+    let machine = machine.duplicate(Rights::INSPECT)?;
+    rt::thread::spawn(move || {
+        let mut seen = 0;
+        loop {
+            rt::time::sleep(STANDSTILL);
+            let now = STEPS.load(Relaxed);
+            if now == seen {
+                println!(
+                    "fuzz: the watcher stands still at line {}",
+                    PLACE.load(Relaxed)
+                );
+                list(&machine);
+                rt::exit(3);
+            }
+            seen = now;
+        }
+    })
+    .map(drop)
+}
+
+/// Says which processes and threads there are.
+fn list(machine: &Machine) {
+    for report in machine.list::<ProcessReport>().unwrap_or_default() {
+        println!(
+            "fuzz: process {} {}: state {}, {} threads, {} handles, {:#x} of {:#x} bytes",
+            report.number,
+            rt::abi::start::text(&report.name),
+            report.state,
+            report.threads,
+            report.handles,
+            report.used,
+            report.quota
+        );
+    }
+    for report in machine.list::<ThreadReport>().unwrap_or_default() {
+        println!(
+            "fuzz: thread {} {} of {}: state {}, priority {}, CPU {}, ran {}",
+            report.number,
+            rt::abi::start::text(&report.name),
+            report.process,
+            report.state,
+            report.priority,
+            report.cpu,
+            report.ran_ticks
+        );
+    }
 }
 
 impl Watcher {
@@ -105,10 +169,13 @@ impl Watcher {
 
     /// One victim, from its start to its end.
     fn victim(&mut self, number: u64, calls: u64, ends: &mut Ends) -> Result<(), String> {
+        step(line!());
         let process = self.start(number, calls)?;
         let (mut idle, mut made) = (0, self.seen.made());
         let stopped = loop {
+            step(line!());
             self.look()?;
+            step(line!());
             match self.bell.wait(Deadline::after(LOOK)) {
                 Ok(bits) if bits & ENDED != 0 => break false,
                 Ok(_) | Err(Error::TimedOut) => {}
@@ -130,6 +197,7 @@ impl Watcher {
                 "victim {number}: after call {call} register x{register} is wrong"
             ));
         }
+        step(line!());
         let report = process
             .wait()
             .map_err(|error| format!("a victim that ended: {error}"))?;
@@ -231,6 +299,7 @@ impl Watcher {
         let mut last = self.memory()?;
         let mut quiet = 0;
         for _ in 0..RECLAIM_LOOKS {
+            step(line!());
             rt::time::sleep(RECLAIM_PAUSE);
             let now = self.memory()?;
             quiet = if now == last { quiet + 1 } else { 0 };
@@ -242,18 +311,7 @@ impl Watcher {
         }
         match before {
             Some(before) => {
-                for report in self.machine.list::<ProcessReport>().unwrap_or_default() {
-                    println!(
-                        "fuzz: process {} {}: state {}, {} threads, {} handles, {:#x} of {:#x} bytes",
-                        report.number,
-                        rt::abi::start::text(&report.name),
-                        report.state,
-                        report.threads,
-                        report.handles,
-                        report.used,
-                        report.quota
-                    );
-                }
+                list(&self.machine);
                 Err(format!(
                     "memory is missing: {before:x?} before, {last:x?} after"
                 ))
