@@ -71,7 +71,7 @@ pub(crate) fn handle(frame: &mut Frame, syndrome: Syndrome) {
         }
         sent
     };
-    if sent.is_err() || user.is_fatal() {
+    if sent.is_err() || super::ends_by_fault(me) {
         end(me, frame);
     }
 }

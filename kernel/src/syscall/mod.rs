@@ -152,10 +152,16 @@ fn give(frame: &mut Frame, result: Result<Values, Error>) {
     }
 }
 
+/// Whether the thread's fault is the end of its process: nobody resumes it. If the thread was killed while
+/// its fault waited for a reply, the thread ends, and no more.
+fn ends_by_fault(me: &thread::Thread) -> bool {
+    me.user().is_fatal() && me.core.work.load(Relaxed) & WORK_END == 0
+}
+
 /// A thread that waited goes on: one whose fault nobody resumed ends. In `NoIrq`.
 pub(crate) fn after_wait() {
     let me = thread::current();
-    if me.user().is_fatal() {
+    if ends_by_fault(me) {
         // SAFETY: the thread is in the kernel: the frame is its own.
         faults::end(me, unsafe { &*me.user().frame() });
     }
