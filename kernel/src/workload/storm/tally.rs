@@ -133,7 +133,7 @@ pub(super) fn warm_up(cpus: usize) -> Result<(), Failure> {
     for _ in 0..cpus * (crew_size() + 1) + 1 {
         handles.push(thread::spawn(&Spec {
             name: "warm-up",
-            level: Level::LOWEST,
+            level: Level::HIGHEST,
             allowed: CpuSet::ALL,
             entry: wait,
             argument: 0,
