@@ -5,6 +5,7 @@
 //! early waits for what only its forerunner prints.
 
 use crate::disk::Disk;
+use crate::machine::Machine;
 use crate::scenario::{Expect, Scenario};
 
 const PROMPT: &str = "petrel> ";
@@ -23,6 +24,7 @@ pub(super) fn all() -> Vec<Scenario> {
             console_restarts(),
             storm(),
             after_the_runs(),
+            busy(),
         ],
         session().everywhere(),
     ]
@@ -268,6 +270,22 @@ fn after_the_runs() -> Scenario {
     let mut scenario = left(shell("after-the-runs", &[])).needs("done: selftest");
     scenario.bootargs += " run=selftest";
     scenario
+}
+
+/// More programs that never wait than there are CPUs: whoever serves others is served first.
+fn busy() -> Scenario {
+    let spin = ("run spin &", &["spin runs as process"][..]);
+    let mut lines = vec![spin; 5];
+    lines.extend([
+        ("cat /disk/hello.txt", &["Hello from the disk."][..]),
+        ("kill disk", &["disk: killed", "a FAT volume"]),
+        ("kill blk", &["blk: killed", "blk: a disk"]),
+        ("cat /disk/hello.txt", &["Hello from the disk."]),
+        ("kill console", &["console was ended"]),
+        ("run hello", &["hello, world"]),
+        ("kill spin", &["there are several 'spin'"]),
+    ]);
+    left(shell("busy", &lines).on(Machine::default().cpus(2)))
 }
 
 /// A bit of everything, short enough to be done everywhere.

@@ -18,6 +18,10 @@ use crate::supervisor::{Id, Supervisor};
 /// Set in the badge of what a client finds, so that no service takes it for one it made itself.
 const FOUND_BADGE: u64 = 1 << 63;
 
+/// The most urgent that a program is that somebody asks for: less than the services, which a few programs
+/// that never wait would otherwise keep from running at all.
+const PROGRAM_PRIORITY: u32 = 10;
+
 /// Does what is asked; the reply.
 pub(crate) fn handle(supervisor: &mut Supervisor<'_>, mut message: Message, badge: Id) -> Message {
     let Some(rules) = supervisor.rules_of(badge).cloned() else {
@@ -123,6 +127,7 @@ fn asked(shared: &Mapping, rules: &Rules, message: &mut Message) -> Result<Asked
         // It may find what its starter may, and has none of its powers.
         rules: Rules {
             grants: Vec::new(),
+            priority: rules.priority.min(PROGRAM_PRIORITY),
             ..rules.clone()
         },
     };
