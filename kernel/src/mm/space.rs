@@ -19,6 +19,7 @@ use abi::memory::{USER_END, USER_START};
 use alloc::vec::Vec;
 use boot::arch::Table;
 use core::ops::Range;
+use core::time::Duration;
 use cpu::lock::{Lock, Preempt};
 use cpu::plant::{Plant, planted};
 
@@ -29,6 +30,9 @@ pub(crate) const MOST_REGIONS: usize = 4096;
 const CHOSEN_FROM: u64 = 0x10_0000_0000;
 /// Between regions whose place the kernel chose nothing is mapped: who runs over an end faults.
 const GAP: u64 = PAGE;
+
+/// How often who closes a space looks whether the last passage is over.
+const PASSAGE: Duration = Duration::from_micros(100);
 
 /// What CPUs translate the lower half with when they run nobody's space.
 static EMPTY: Table = Table([0; 512]);
@@ -142,6 +146,8 @@ impl Space {
                 Ok(place.start)
             }
             Err(error) => {
+                // Before its memory may go: some of its pages may be mapped.
+                self.empty(&place);
                 self.release(&place);
                 Err(error)
             }
@@ -183,8 +189,9 @@ impl Space {
             match place {
                 // Nothing can be in the way: it is a whole region, and only this thread unmaps.
                 Some((start, bytes)) => drop(self.unmap(start, bytes)),
-                // Somebody is in the middle of mapping it.
-                None => crate::thread::relax(),
+                // Somebody is in the middle of mapping it: perhaps a thread of another process, less
+                // urgent than this one, which waits for this CPU.
+                None => crate::thread::sleep(PASSAGE),
             }
         }
     }
@@ -218,7 +225,7 @@ impl Space {
         Ok(start..start + bytes)
     }
 
-    /// Maps the pages of a region in passage; all of them or none.
+    /// Maps the pages of a region in passage. After an error some of them are.
     fn fill(
         &self,
         place: &Range<u64>,

@@ -3,7 +3,7 @@
 use super::{AT, READ, READ_EXECUTE, READ_WRITE, inside, kernel_load, numbered, quota, word};
 use crate::mm::space::Space;
 use crate::mm::{phys_to_virt, user, virt_to_phys};
-use crate::object::quota::Quota;
+use crate::object::quota::{Charge, Quota};
 use crate::object::{Memory, Ref};
 use crate::workload::Failure;
 use crate::workload::support::ensure;
@@ -27,6 +27,7 @@ pub(super) fn check() -> Result<u64, Failure> {
     refused += parts(&space, &memory, &quota)?;
     choices(&space, &memory)?;
     refused += rights(&space, &memory, &quota)?;
+    refused += shortage(&memory)?;
     drop(space);
     drop(memory);
     ensure!(
@@ -34,6 +35,32 @@ pub(super) fn check() -> Result<u64, Failure> {
         "a space that is gone still costs {} bytes",
         quota.used()
     );
+    Ok(refused)
+}
+
+/// A mapping that runs out of tables half way leaves nothing of its first half: the memory behind it may go
+/// at once, and be somebody else's.
+fn shortage(memory: &Ref<Memory>) -> Result<u64, Failure> {
+    /// What one table of pages spans.
+    const SPAN: u64 = 512 * PAGE;
+    let quota = quota(1 << 20)?;
+    let space = Space::new(&quota)?;
+    // The table that the first half is to be in.
+    space.map(memory.clone(), 0, PAGE, AT, READ)?;
+    let rest = Charge::new(&quota, quota.limit() - quota.used())?;
+    let address = AT + SPAN - PAGES / 2 * PAGE;
+    let refused = refuses(
+        Error::NoMemory,
+        &quota,
+        "no table for the second half",
+        || space.map(memory.clone(), 0, BYTES, address, READ_WRITE),
+    )?;
+    for page in 0..PAGES {
+        is_empty(&space, address + page * PAGE)?;
+    }
+    drop(rest);
+    space.map(memory.clone(), 0, BYTES, address, READ_WRITE)?;
+    shows(&space, address, 0)?;
     Ok(refused)
 }
 
