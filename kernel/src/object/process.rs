@@ -58,7 +58,10 @@ pub(crate) struct Process {
 }
 
 /// Who is to be told of an end.
-pub(crate) struct Watchers(Lock<Option<Vec<(Ref<Notification>, u64)>>, Preempt>);
+pub(crate) struct Watchers(Lock<Option<Vec<Watcher>>, Preempt>);
+
+/// Which notification, and with which bits.
+type Watcher = (Ref<Notification>, u64);
 
 impl Watchers {
     /// Nobody.
@@ -321,7 +324,7 @@ impl Process {
             name: self.name,
             status: self.status.load(Relaxed),
             threads,
-            handles: self.handles.count() as u32,
+            handles: self.handles.count(),
             used: self.quota.used(),
             quota: self.quota.limit(),
             ran_ticks,

@@ -17,7 +17,6 @@ use sched::{CpuSet, Level};
 /// A thread of a process.
 pub(crate) struct ThreadObject {
     join: JoinHandle,
-    process: Ref<Process>,
     _charge: Charge,
 }
 
@@ -67,7 +66,6 @@ impl ThreadObject {
             })?;
         Ok(Ref::try_new(Self {
             join,
-            process: process.clone(),
             _charge: charge,
         })?)
     }
@@ -75,11 +73,6 @@ impl ThreadObject {
     /// The thread. It may have ended; its memory is there.
     pub(crate) fn thread(&self) -> &'static Thread {
         self.join.waker()
-    }
-
-    /// Its process.
-    pub(crate) fn process(&self) -> &Ref<Process> {
-        &self.process
     }
 
     /// Lets it run.

@@ -214,7 +214,7 @@ pub(crate) fn leave_for_good(status: u64, legal: Switchable<'_>) -> ! {
 
 /// What `handle` names, for the calling process, with `rights`. In `NoIrq`, or with preemption off.
 #[inline(always)]
-fn find<'a>(handle: u64, rights: Rights, proof: &'a impl Pinned) -> Result<&'a Entry, Error> {
+fn find(handle: u64, rights: Rights, proof: &impl Pinned) -> Result<&Entry, Error> {
     let handle = Handle(u32::try_from(handle).map_err(|_| Error::BadHandle)?);
     let entry = current_process()
         .handles

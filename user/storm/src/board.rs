@@ -124,10 +124,7 @@ impl Post {
 
     /// Has `round` done until all stop. What is made once is made in the first rounds; after them, no
     /// handle may be left over.
-    pub(crate) fn work(
-        &self,
-        mut round: impl FnMut() -> Result<(), Wrong>,
-    ) -> Result<(), Wrong> {
+    pub(crate) fn work(&self, mut round: impl FnMut() -> Result<(), Wrong>) -> Result<(), Wrong> {
         for _ in 0..2 {
             round()?;
             self.count();

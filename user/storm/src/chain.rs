@@ -51,7 +51,10 @@ pub(crate) fn head(post: &Post) -> Result<(), Wrong> {
             let mut word = [0; 8];
             page.read(0, &mut word);
             let word = u64::from_le_bytes(word);
-            ensure!(word == !number, "the memory that was passed on has {word:#x}");
+            ensure!(
+                word == !number,
+                "the memory that was passed on has {word:#x}"
+            );
             ensure!(reply.take(0).is_some(), "the memory did not come back");
         }
         post.events(LINKS);
@@ -118,7 +121,10 @@ fn use_memory(memory: Memory, number: u64) -> Result<Memory, Wrong> {
     let mut word = [0; 8];
     page.read(0, &mut word);
     let found = u64::from_le_bytes(word);
-    ensure!(found == number, "the memory has {found:#x}, not {number:#x}");
+    ensure!(
+        found == number,
+        "the memory has {found:#x}, not {number:#x}"
+    );
     page.write(0, &(!number).to_le_bytes());
     Ok(memory)
 }

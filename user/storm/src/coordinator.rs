@@ -124,7 +124,10 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Wrong> {
     drop(workers);
     coordinator.settle(Some(&memory))?;
     let handles_now = Process::own().report()?.handles;
-    ensure!(handles_now == handles, "{handles} handles became {handles_now}");
+    ensure!(
+        handles_now == handles,
+        "{handles} handles became {handles_now}"
+    );
     let processes_now = coordinator.processes()?;
     ensure!(
         processes_now == processes,
@@ -142,8 +145,8 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Wrong> {
 
 impl Coordinator {
     fn new(seed: u64) -> Result<Self, Wrong> {
-        let machine: Machine = rt::start::take("machine")
-            .ok_or_else(|| Wrong(format!("no machine was granted")))?;
+        let machine: Machine =
+            rt::start::take("machine").ok_or_else(|| Wrong(format!("no machine was granted")))?;
         let files = Files::connect(files::NAME);
         let file = files.and_then(|files| files.read_all(PATH, 16 << 20));
         let file = file.map_err(|error| Wrong(format!("{PATH}: {error}")))?;
@@ -213,7 +216,13 @@ impl Coordinator {
         let loaded = loader::load(Spec {
             path: PATH,
             file: &self.file,
-            arguments: &[&format!("storm-{role}"), role, line_text, cpu_text, seed_text],
+            arguments: &[
+                &format!("storm-{role}"),
+                role,
+                line_text,
+                cpu_text,
+                seed_text,
+            ],
             grants,
             quota_bytes: ROLE_QUOTA,
             priority: PRIORITY,
@@ -303,7 +312,9 @@ impl Coordinator {
                 return Ok(now);
             }
         }
-        Err(Wrong(format!("memory is missing: {before:?}, then {last:?}")))
+        Err(Wrong(format!(
+            "memory is missing: {before:?}, then {last:?}"
+        )))
     }
 
     fn processes(&self) -> Result<usize, Wrong> {
@@ -447,12 +458,19 @@ impl Totals {
                 what(total.role)
             );
         }
-        println!("  equal processes ran equally long, but for {} us", spread.as_micros());
+        println!(
+            "  equal processes ran equally long, but for {} us",
+            spread.as_micros()
+        );
     }
 
     fn judge(&self, board: &Board) -> Result<(), Wrong> {
         for total in &self.0 {
-            ensure!(total.least_rounds > 2, "vacuous: {} did nothing", total.role);
+            ensure!(
+                total.least_rounds > 2,
+                "vacuous: {} did nothing",
+                total.role
+            );
             let least = match total.role {
                 "fp" => LEAST_SWITCHES,
                 "link" => 0,

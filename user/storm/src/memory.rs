@@ -40,7 +40,10 @@ pub(crate) fn run(post: &Post) -> Result<(), Wrong> {
             first.write(page * PAGE as usize + 8 * page, &word.to_le_bytes());
         }
         let expected = (0..PAGES).fold(0, |sum: u64, page| sum.wrapping_add(seed ^ page as u64));
-        ensure!(sum(&second) == expected, "one memory, mapped twice, differs");
+        ensure!(
+            sum(&second) == expected,
+            "one memory, mapped twice, differs"
+        );
         post.events(1);
         Ok(())
     })
@@ -55,7 +58,9 @@ fn make() -> Result<Memory, Wrong> {
             other => return Ok(other?),
         }
     }
-    Err(Wrong(alloc::format!("memory that was let go of is never free again")))
+    Err(Wrong(alloc::format!(
+        "memory that was let go of is never free again"
+    )))
 }
 
 /// The sum of all words.

@@ -112,7 +112,12 @@ pub(crate) fn floating(post: &Post) -> Result<(), Wrong> {
         let turns = 2000 + post.random.below(20_000);
         // SAFETY: the buffer is what it wants, and the word is the board's.
         let switches = unsafe {
-            petrel_storm_vectors(&raw mut *both, ran_last.cast_const().cast(), post.number, turns)
+            petrel_storm_vectors(
+                &raw mut *both,
+                ran_last.cast_const().cast(),
+                post.number,
+                turns,
+            )
         };
         check_vectors(&both)?;
         post.events(switches);
@@ -179,7 +184,11 @@ pub(crate) fn threads(post: &Post) -> Result<(), Wrong> {
         // SAFETY: as above.
         let seen = unsafe { (&raw const *buffer).read_volatile() };
         check_general(&seen)?;
-        ensure!(seen[63] == TLS, "TPIDR_EL0 is {:#x}, was {TLS:#x}", seen[63]);
+        ensure!(
+            seen[63] == TLS,
+            "TPIDR_EL0 is {:#x}, was {TLS:#x}",
+            seen[63]
+        );
 
         let stack = Box::new([0_u128; STACK_BYTES / 16]);
         let thread = create(petrel_storm_trespass, 0, 0, &*stack)?;

@@ -63,8 +63,8 @@ pub(crate) fn restart(post: &Post) -> Result<(), Wrong> {
 
 /// The server. It has no board: it does not live long enough.
 pub(crate) fn serve() -> Result<(), Wrong> {
-    let inbox: Endpoint = rt::start::take("inbox")
-        .ok_or_else(|| Wrong(alloc::format!("no inbox was granted")))?;
+    let inbox: Endpoint =
+        rt::start::take("inbox").ok_or_else(|| Wrong(alloc::format!("no inbox was granted")))?;
     inbox.serve(|incoming| match incoming {
         Incoming::Message(message, _) => {
             Answer::Reply(Message::new(0).word(message.word_at(0) ^ STATUS))

@@ -35,7 +35,10 @@ pub(crate) fn run(post: &Post) -> Result<(), Wrong> {
         let end = now() + span / 2;
         timer.set_timer(Deadline::at(end), 4)?;
         let bits = wait(&timer)?;
-        ensure!(bits == 4 && now() >= end, "a timer gave {bits:#x}, or early");
+        ensure!(
+            bits == 4 && now() >= end,
+            "a timer gave {bits:#x}, or early"
+        );
 
         let end = now() + span / 2;
         let waited = timer.wait(Deadline::at(end));
