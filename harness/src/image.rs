@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use abi::symbols;
 use anyhow::{Context, Result, bail, ensure};
@@ -104,7 +105,10 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     if fs::read(path).is_ok_and(|old| old == bytes) {
         return Ok(());
     }
-    let new = path.with_extension(format!("new-{}", std::process::id()));
+    // Several runs may make the same file at the same time.
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let number = MADE.fetch_add(1, Relaxed);
+    let new = path.with_extension(format!("new-{}-{number}", std::process::id()));
     fs::write(&new, bytes).with_context(|| format!("cannot write {}", new.display()))?;
     fs::rename(&new, path).with_context(|| format!("cannot write {}", path.display()))
 }

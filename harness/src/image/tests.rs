@@ -236,3 +236,21 @@ fn what_is_wrong_is_named() {
     cut.truncate(100);
     assert!(fill_symbols(&mut cut).is_err());
 }
+
+#[test]
+fn many_may_make_the_same_file() {
+    let path = std::env::temp_dir().join(format!("petrel-replace-{}", std::process::id()));
+    std::thread::scope(|scope| {
+        for writer in 0..8_u8 {
+            let path = &path;
+            scope.spawn(move || {
+                for round in 0..50 {
+                    replace(path, &[writer ^ round; 4096]).expect("written");
+                }
+            });
+        }
+    });
+    let bytes = fs::read(&path).expect("the last one's");
+    fs::remove_file(&path).expect("it is ours");
+    assert_eq!(bytes, [bytes[0]; 4096]);
+}
