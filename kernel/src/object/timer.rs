@@ -5,7 +5,7 @@ use crate::object::Notification;
 use crate::thread::{self, JoinHandle, SpawnError, Spec};
 use abi::error::Error;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use cpu::lock::{Irq, Lock};
 use sched::{CpuSet, Level};
 use spin::Once;
@@ -48,13 +48,15 @@ pub(crate) fn start() -> Result<(), SpawnError> {
 /// # Errors
 /// [`Error::NoMemory`].
 pub(crate) fn set(notification: &Notification, deadline: u64, bits: u64) -> Result<(), Error> {
-    cancel(notification);
     if deadline == u64::MAX || bits == 0 {
+        cancel(notification);
         return Ok(());
     }
     let is_first = {
+        // Held until the new one is in: of two that set it at once, the second forgets the first's.
         let mut timers = TIMERS.lock();
         timers.try_reserve(1).map_err(|_| Error::NoMemory)?;
+        forget(&mut timers, notification);
         let at = timers.partition_point(|timer| timer.deadline > deadline);
         let timer = Timer {
             deadline,
@@ -62,7 +64,7 @@ pub(crate) fn set(notification: &Notification, deadline: u64, bits: u64) -> Resu
             notification,
         };
         timers.insert(at, timer);
-        notification.has_timer.store(true, Relaxed);
+        notification.has_timer.store(true, Release);
         at + 1 == timers.len()
     };
     if is_first && let Some(keeper) = KEEPER.get() {
@@ -73,10 +75,15 @@ pub(crate) fn set(notification: &Notification, deadline: u64, bits: u64) -> Resu
 
 /// Forgets the timer of `notification`, if it has one.
 pub(crate) fn cancel(notification: &Notification) {
+    if notification.has_timer.load(Acquire) {
+        forget(&mut TIMERS.lock(), notification);
+    }
+}
+
+fn forget(timers: &mut Vec<Timer>, notification: &Notification) {
     if notification.has_timer.load(Relaxed) {
-        let mut timers = TIMERS.lock();
         timers.retain(|timer| !core::ptr::eq(timer.notification, notification));
-        notification.has_timer.store(false, Relaxed);
+        notification.has_timer.store(false, Release);
     }
 }
 
@@ -97,8 +104,10 @@ fn ring() -> u64 {
             let timer = timers.pop()?;
             // SAFETY: it was in the list, whose lock is held: it has not ended.
             let notification = unsafe { &*timer.notification };
-            notification.has_timer.store(false, Relaxed);
-            notification.add(timer.bits)
+            let woken = notification.add(timer.bits);
+            // Last: who is about to free it sees this, or waits for the lock.
+            notification.has_timer.store(false, Release);
+            woken
         });
         if let Some(next) = next {
             return next;
