@@ -74,7 +74,8 @@ pub(crate) fn message(from: &Thread, to: &Thread, badge: u64) {
     let (source, target) = (from.user(), to.user());
     // SAFETY: the caller owns both frames; see the module's text.
     let (sent, arrived) = unsafe { (&*source.frame(), &mut *target.frame()) };
-    let info = Info(sent.x[INFO]);
+    // Looked at once more: whoever may write the sender's registers may have done so while it waited.
+    let info = info(sent).unwrap_or(Info(0));
     let gifts = match info.handles() {
         0 => [0; 2],
         count => handles(source, target, sent, count),
