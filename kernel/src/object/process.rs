@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU32, AtomicU64,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+    Ordering::{AcqRel, Acquire, Relaxed, SeqCst},
 };
 use cpu::lock::{Irq, Lock, Preempt};
 
@@ -60,7 +60,7 @@ pub(crate) struct Process {
 /// Who is to be told of an end.
 pub(crate) struct Watchers(Lock<Option<Vec<Watcher>>, Preempt>);
 
-/// Which notification, and with which bits.
+/// A notification, and the bits that it is signalled with.
 type Watcher = (Ref<Notification>, u64);
 
 impl Watchers {
@@ -191,7 +191,7 @@ impl Process {
 
     /// Whether it has ended, or is to end.
     pub(crate) fn has_ended(&self) -> bool {
-        self.state.load(Acquire) != ProcessState::Alive as u32
+        self.state.load(SeqCst) != ProcessState::Alive as u32
     }
 
     /// Whoever watches it.
@@ -225,7 +225,8 @@ impl Process {
 
     /// A thread is off its stack for good. In `NoIrq`.
     pub(crate) fn thread_gone(this: &Ref<Self>) {
-        if this.live.fetch_sub(1, AcqRel) == 1 && this.has_ended() {
+        // Against `end`: each side stores, then loads the other's word.
+        if this.live.fetch_sub(1, SeqCst) == 1 && this.has_ended() {
             Self::reclaim_soon(this);
         }
     }
@@ -241,7 +242,7 @@ impl Process {
             left -= 1;
             thread::end_found(|_| this.threads.lock().get(left).copied());
         }
-        if this.live.load(Acquire) == 0 {
+        if this.live.load(SeqCst) == 0 {
             Self::reclaim_soon(this);
         }
     }
@@ -264,7 +265,7 @@ impl Process {
         }
         self.status.store(status, Relaxed);
         self.state
-            .compare_exchange(alive, state as u32, Release, Relaxed)
+            .compare_exchange(alive, state as u32, SeqCst, Relaxed)
             .is_ok()
     }
 

@@ -71,8 +71,9 @@ pub(crate) fn end_found(find: impl FnOnce(&IrqGuard) -> Option<&'static Thread>)
 /// Has `thread`, if it runs, look at its work word before its next instruction at EL0.
 pub(crate) fn nudge(thread: &Thread) {
     let irqs = IrqGuard::new();
-    let id = thread.links.cpu();
-    if let Some(cpu) = smp::get(id.index())
+    // Under the lock of its CPU: it was made current before, and is seen to run; or will be after, and sees
+    // the word.
+    if let Some(cpu) = runs_on(thread)
         && !core::ptr::eq(cpu, smp::this(&irqs))
     {
         irq::send(Sgi::Reschedule, To::Cpu(cpu.percpu()));
@@ -95,15 +96,18 @@ pub(super) fn claim_for(thread: &'static Thread, here: &'static Cpu) -> Option<&
 
 /// Whether `thread` is on a CPU at this moment, or was when its CPU last let its queue go.
 pub(crate) fn is_running(thread: &Thread) -> bool {
+    runs_on(thread).is_some()
+}
+
+/// The CPU that `thread` is on at this moment, or was on when that CPU last let its queue go.
+fn runs_on(thread: &Thread) -> Option<&'static Cpu> {
     let _irqs = IrqGuard::new();
     loop {
         let id = thread.links.cpu();
-        let Some(cpu) = smp::get(id.index()) else {
-            return false;
-        };
+        let cpu = smp::get(id.index())?;
         let _queue = cpu.queue.lock();
         if thread.links.cpu() == id {
-            return thread.links.place() == Place::Running;
+            return (thread.links.place() == Place::Running).then_some(cpu);
         }
     }
 }
