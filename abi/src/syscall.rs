@@ -100,7 +100,7 @@ calls! {
     /// `x0` = process, `x1` = address of a [`ProcessReport`](crate::report::ProcessReport). Right: `INSPECT`.
     ProcessReport = 26,
     /// `x0` = process or thread, `x1` = notification, `x2` = bits to signal when it has ended (0:
-    /// nobody any more). Rights: `INSPECT`; `SIGNAL` on the notification.
+    /// nobody any more); those of the badge if the handle has one. Rights: `INSPECT`; `SIGNAL` on the notification.
     Watch = 27,
 
     /// `x0` = process, `x1` = address of a [`ThreadStart`](crate::thread::ThreadStart). `x1` = a thread
@@ -152,7 +152,7 @@ calls! {
     /// then. A notification has one timer. Right: `WAIT`.
     TimerSet = 60,
 
-    /// `x0` = Irq, `x1` = notification, `x2` = bits. It is delivered from now on. Right: `MANAGE`.
+    /// `x0` = Irq, `x1` = notification, `x2` = bits; those of the badge if the handle has one. It is delivered from now on. Right: `MANAGE`.
     IrqBind = 64,
     /// `x0` = Irq. It has been handled, and may come again. Right: `MANAGE`.
     IrqAcknowledge = 65,
@@ -165,7 +165,8 @@ calls! {
     /// `x0` = machine, `x1` = [`Query`](crate::report::Query), `x2` = address, `x3` = bytes, `x4` =
     /// index to begin at. `x1` = bytes written. Right: `INSPECT`.
     MachineQuery = 74,
-    /// `x0` = machine, `x1` = notification, `x2` = bits to signal when there is output. From now on
+    /// `x0` = machine, `x1` = notification, `x2` = bits to signal when there is output; those of the
+    /// badge if the handle has one. From now on
     /// the kernel's lines wait for [`Call::ConsoleRead`], and it no longer drives the UART. Its
     /// pages are unmapped. Right: `MANAGE`.
     ConsoleTake = 75,

@@ -93,11 +93,11 @@ pub(crate) fn settle() {
     }
 }
 
-/// Waits until all that was retired before this call is freed: for who was refused memory and tries once
-/// more. In a thread, in `Process`.
+/// Waits until all that was retired before this call is freed, or the caller is to end: for who was refused
+/// memory and tries once more. In a thread, in `Process`.
 pub(crate) fn catch_up() {
     let due = retired::retired();
-    while retired::freed() < due {
+    while retired::freed() < due && !thread::current().links.state().is_killed() {
         HURRY.store(true, Release);
         wake();
         thread::sleep(LOOK);

@@ -8,7 +8,7 @@ use crate::thread::{self, JoinHandle, SpawnError, Thread};
 use abi::error::Error;
 use abi::memory::USER_END;
 use abi::thread::{Registers, ThreadStart, USES_FP};
-use core::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use cpu::hw::fp::FpState;
 use entry::frame::Frame;
 use entry::vectors::STACK_BYTES;
@@ -17,7 +17,6 @@ use sched::{CpuSet, Level};
 /// A thread of a process.
 pub(crate) struct ThreadObject {
     join: JoinHandle,
-    _charge: Charge,
 }
 
 /// The flags of PSTATE that a program may set: N, Z, C, V.
@@ -53,7 +52,7 @@ impl ThreadObject {
             bytes += size_of::<FpState>();
         }
         let charge = Charge::new(&process.quota, bytes as u64)?;
-        let user = User::new(process.clone(), start.tls, fp)?;
+        let user = User::new(process.clone(), start.tls, fp, charge)?;
         let frame = Frame::for_user(start.entry, start.stack, start.argument);
         let join =
             thread::spawn_user(process.name(), level, allowed, user, frame).map_err(|error| {
@@ -64,10 +63,7 @@ impl ThreadObject {
                     SpawnError::Gone => Error::Gone,
                 }
             })?;
-        Ok(Ref::try_new(Self {
-            join,
-            _charge: charge,
-        })?)
+        Ok(Ref::try_new(Self { join })?)
     }
 
     /// The thread. It may have ended; its memory is there.
@@ -82,7 +78,6 @@ impl ThreadObject {
     pub(crate) fn resume(&self) -> Result<(), Error> {
         self.alive()?;
         let thread = self.thread();
-        thread.user().stopped.store(false, SeqCst);
         thread.core.work.fetch_and(!WORK_SUSPEND, SeqCst);
         thread::wake(thread);
         Ok(())
@@ -195,7 +190,8 @@ impl ThreadObject {
 impl Drop for ThreadObject {
     fn drop(&mut self) {
         // Nobody can resume it any more; a thread that never ran would wait for ever.
-        if !self.join.is_done() && self.thread().user().stopped.load(Acquire) {
+        let work = self.thread().core.work.load(SeqCst);
+        if !self.join.is_done() && work & WORK_SUSPEND != 0 {
             self.end();
         }
     }

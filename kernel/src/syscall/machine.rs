@@ -1,6 +1,6 @@
 //! The machine: interrupts, devices, reports, the console.
 
-use super::{NOTHING, Values, insert, machine_right, object};
+use super::{NOTHING, Values, bits_of, insert, machine_right, object, object_and_badge};
 use crate::machine::{self, query};
 use crate::mm::user::{Pod, copy_in_bytes, copy_out, copy_out_bytes};
 use crate::object::{Irq, Notification, Object, Process};
@@ -37,8 +37,8 @@ pub(super) fn debug_write(address: u64, bytes: u64) -> Result<Values, Error> {
 /// [`abi::syscall::Call::IrqBind`].
 pub(super) fn irq_bind(irq: u64, notification: u64, bits: u64) -> Result<Values, Error> {
     let irq = object::<Irq>(irq, Rights::MANAGE)?;
-    let notification = object::<Notification>(notification, Rights::SIGNAL)?;
-    irq.bind(notification, bits)?;
+    let (notification, badge) = object_and_badge::<Notification>(notification, Rights::SIGNAL)?;
+    irq.bind(notification, bits_of(badge, bits))?;
     Ok(NOTHING)
 }
 
@@ -109,8 +109,8 @@ fn list<T: Pod>(
 /// [`abi::syscall::Call::ConsoleTake`].
 pub(super) fn console_take(machine: u64, notification: u64, bits: u64) -> Result<Values, Error> {
     machine_right(machine, Rights::MANAGE)?;
-    let notification = object::<Notification>(notification, Rights::SIGNAL)?;
-    console::take(notification, bits)?;
+    let (notification, badge) = object_and_badge::<Notification>(notification, Rights::SIGNAL)?;
+    console::take(notification, bits_of(badge, bits))?;
     Ok(NOTHING)
 }
 

@@ -178,6 +178,8 @@ pub(crate) fn work(legal: Switchable<'_>) {
     if wanted & WORK_MOVE != 0 {
         work.fetch_and(!WORK_MOVE, SeqCst);
         if !me.links.allows(crate::smp::this(&legal).id()) {
+            // Looked at again then: if it is woken before it is gone, it is still here.
+            work.fetch_or(WORK_MOVE, SeqCst);
             // Who comes after it wakes it, where it may run.
             let _ = me.links.state().prepare_to_block();
             thread::block_in_exit(legal);
@@ -186,13 +188,9 @@ pub(crate) fn work(legal: Switchable<'_>) {
     }
     if wanted & WORK_SUSPEND != 0 {
         let _ = me.links.state().prepare_to_block();
-        me.user().stopped.store(true, SeqCst);
         // Against `resume`, which clears the bit and then wakes.
         if work.load(SeqCst) & WORK_SUSPEND != 0 {
             thread::block_in_exit(legal);
-        }
-        if work.load(SeqCst) & WORK_SUSPEND == 0 {
-            me.user().stopped.store(false, SeqCst);
         }
     }
 }
@@ -270,6 +268,12 @@ fn object_and_badge<T: Of>(handle: u64, rights: Rights) -> Result<(Ref<T>, u64),
         return Err(Error::NoRight);
     }
     Ok((object.clone(), entry.badge()))
+}
+
+/// The bits that a handle with `badge` has signalled when `bits` are asked for: those of the badge, if it has
+/// one. None are none: that takes a wish back.
+fn bits_of(badge: u64, bits: u64) -> u64 {
+    if badge == 0 || bits == 0 { bits } else { badge }
 }
 
 /// Refuses a handle that is not the machine's, with `rights`. `Process`.

@@ -1,14 +1,15 @@
 //! Processes and threads.
 
-use super::{NOTHING, Values, insert, object, object_and_badge, priority_limit};
+use super::{NOTHING, Values, bits_of, insert, object, object_and_badge, priority_limit};
 use crate::mm::user::{copy_in, copy_in_bytes, copy_out};
 use crate::object::{Endpoint, Notification, Object, Process, ThreadObject};
-use crate::thread;
-use crate::thread::user::current_process;
+use crate::thread::user::{WORK_SUSPEND, current_process};
+use crate::thread::{self, Thread};
 use abi::error::Error;
 use abi::handle::Rights;
 use abi::report::{Name, ProcessState};
 use abi::thread::{Registers, ThreadStart};
+use core::sync::atomic::Ordering::SeqCst;
 use sched::Level;
 
 /// [`abi::syscall::Call::ProcessExit`].
@@ -48,7 +49,8 @@ pub(super) fn report(process: u64, address: u64) -> Result<Values, Error> {
 
 /// [`abi::syscall::Call::Watch`].
 pub(super) fn watch(watched: u64, notification: u64, bits: u64) -> Result<Values, Error> {
-    let notification = object::<Notification>(notification, Rights::SIGNAL)?;
+    let (notification, badge) = object_and_badge::<Notification>(notification, Rights::SIGNAL)?;
+    let bits = bits_of(badge, bits);
     match object::<Process>(watched, Rights::INSPECT) {
         Ok(process) => process.watchers().watch(notification, bits)?,
         Err(Error::WrongKind) => object::<ThreadObject>(watched, Rights::INSPECT)?
@@ -83,12 +85,21 @@ pub(super) fn thread_resume(handle: u64) -> Result<Values, Error> {
 pub(super) fn thread_suspend(handle: u64) -> Result<Values, Error> {
     let target = object::<ThreadObject>(handle, Rights::MANAGE)?;
     target.suspend()?;
-    let is_me = core::ptr::eq(target.thread(), thread::current());
-    while !is_me && !target.has_stopped() && !thread::current().links.state().is_killed() {
+    let me = thread::current();
+    let is_me = core::ptr::eq(target.thread(), me);
+    while !is_me && !target.has_stopped() && !me.links.state().is_killed() {
         // It runs on another CPU, which was told.
         thread::relax();
+        // Perhaps it waits for the caller in the same way.
+        stop_while_suspended(me);
     }
     Ok(NOTHING)
+}
+
+/// Has the running thread wait, inside its call, until it is no longer suspended, or is to end.
+fn stop_while_suspended(me: &'static Thread) {
+    let is_suspended = || me.core.work.load(SeqCst) & WORK_SUSPEND != 0;
+    thread::wait_until(|| !is_suspended() || me.links.state().is_killed());
 }
 
 /// [`abi::syscall::Call::ThreadKill`].

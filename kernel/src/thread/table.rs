@@ -357,7 +357,6 @@ pub(crate) fn spawn_user(
     unsafe { place.write(frame) };
     let user = thread.user();
     user.set_frame(place);
-    user.stopped.store(true, SeqCst);
     thread.core.work.store(WORK_SUSPEND, SeqCst);
     let never_ran = |error| {
         // SAFETY: it never ran; nobody is on its stack.

@@ -6,6 +6,7 @@ use crate::ipc::wait::{For, Progress, Ticket, Wait};
 use crate::mm::heap::try_box;
 use crate::mm::space;
 use crate::object::process::Watchers;
+use crate::object::quota::Charge;
 use crate::object::{Endpoint, Notification, Process, Ref};
 use abi::error::Error;
 use abi::message::WORDS;
@@ -54,8 +55,8 @@ pub(crate) struct User {
     /// A fault was not resumed.
     fatal: AtomicBool,
     watchers: Watchers,
-    /// The thread has seen that it is suspended, and waits.
-    pub(crate) stopped: AtomicBool,
+    /// Goes back when the thread's memory does, whoever still has a handle of it, and whoever has none.
+    _charge: Charge,
 }
 
 // SAFETY: `fp` is touched by the CPU that switches the thread in or out, and by nobody else; the objects
@@ -74,11 +75,16 @@ pub(crate) enum Fp {
 }
 
 impl User {
-    /// Of a new thread of `process`.
+    /// Of a new thread of `process`. `charge` is what the thread costs.
     ///
     /// # Errors
     /// [`Error::NoMemory`]; [`Error::Gone`] if the process has ended.
-    pub(crate) fn new(process: Ref<Process>, tls: u64, fp: Fp) -> Result<Box<Self>, Error> {
+    pub(crate) fn new(
+        process: Ref<Process>,
+        tls: u64,
+        fp: Fp,
+        charge: Charge,
+    ) -> Result<Box<Self>, Error> {
         let fp = match fp {
             Fp::Used => Some(try_box(UnsafeCell::new(FpState::initial()))?),
             Fp::None => None,
@@ -100,7 +106,7 @@ impl User {
             fault: [const { AtomicU64::new(0) }; WORDS],
             fatal: AtomicBool::new(false),
             watchers: Watchers::new(),
-            stopped: AtomicBool::new(false),
+            _charge: charge,
         })?)
     }
 
