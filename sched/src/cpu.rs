@@ -63,6 +63,9 @@ pub struct Cpu {
 pub enum Handed {
     /// Nothing was done.
     Not,
+    /// The task that was to leave was woken before it was gone, or is to end: it stays current, and its
+    /// token is taken. Who tried again would block it, with nobody left to wake it.
+    Stays,
     /// It was done; the timer's deadline may be another.
     Rearm,
     /// It was done, and the timer's deadline is what it was.
@@ -295,7 +298,8 @@ impl Cpu {
     /// unusual is in the way. `to` is in no queue then, and nobody of a higher level is ready; the load
     /// stays what it was, and, if [`Handed::Quiet`], so does the timer's deadline.
     ///
-    /// [`Handed::Not`]: nothing was changed.
+    /// [`Handed::Not`]: nothing was changed. [`Handed::Stays`]: `from` could not block, and `to` is to go to
+    /// [`enqueue_woken`](Self::enqueue_woken).
     ///
     /// The caller has claimed the wake-up of `to`, which last ran here, and may again. `from` is current.
     #[inline(always)]
@@ -305,7 +309,7 @@ impl Cpu {
             return Handed::Not;
         }
         if from.state().block() != Block::Blocked {
-            return Handed::Not;
+            return Handed::Stays;
         }
         from.set_place(Place::Nowhere);
         to.set_place(Place::Running);

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Machine, Random, level};
-use sched::{Block, CpuSet, Resched, TaskId, Tasks, Wake};
+use sched::{Block, CpuSet, Handed, Resched, TaskId, Tasks, Wake};
 
 const QUANTUM: u64 = 1000;
 const EQUALS: u8 = 10;
@@ -399,4 +399,33 @@ fn many_sleepers_due_at_once_wake_in_order() {
         .into_iter()
         .chain(machine.cores[0].sched.ready().iter(&machine.tasks));
     assert_eq!(woken.collect::<Vec<_>>(), sleepers);
+}
+
+/// Who was woken before he was gone stays, and is told so apart: his token is taken, so that who tried once
+/// more would block for ever.
+#[test]
+fn who_was_woken_stays_and_does_not_try_again() {
+    let mut machine = Machine::new(1, QUANTUM);
+    let server = machine.start(level(EQUALS), 0);
+    machine.leave(0, |sched, tasks| sched.block_current(tasks));
+    let caller = machine.start(level(EQUALS), 0);
+    assert_eq!(machine.links(caller).state().wake(), Wake::Left);
+    assert_eq!(machine.links(server).state().wake(), Wake::Claimed);
+    let core = &mut machine.cores[0];
+    let [from, to] = [caller, server].map(|id| machine.tasks.links(id));
+    assert_eq!(
+        core.sched.hand_over_from(from, to, server),
+        Handed::Stays,
+        "a wake-up is there"
+    );
+    assert_ne!(
+        core.sched.enqueue_woken(&machine.tasks, server),
+        Resched::NotNeeded
+    );
+    machine.program_timer(0);
+    machine.check();
+    assert_eq!(machine.current(0), Some(caller));
+    // The next time there is no wake-up, and he leaves.
+    machine.leave(0, |sched, tasks| sched.block_current(tasks));
+    assert_eq!(machine.current(0), Some(server));
 }

@@ -13,8 +13,10 @@ use cpu::counters::Counter;
 use cpu::epoch;
 use cpu::guard::{IrqGuard, Pinned};
 use cpu::hw::{slots, switch, sysreg};
+use cpu::lock::Yield;
 use cpu::mask::{Context, MaskState, Mechanism};
 use sched::{Block, Handed, Place, Resched};
+use spin::mutex::SpinMutexGuard;
 
 /// Why a thread leaves its CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,14 +98,18 @@ pub(crate) fn hand_over(mut legal: Switchable<'_>, partner: &'static Thread) {
     };
     let me = current();
     let mut queue = cpu.queue.lock();
-    let handed = queue.hand_over_from(&me.links, &partner.links, partner.id());
-    if handed == Handed::Not {
-        drop(queue);
-        hand_over_slowly(legal.reborrow(), cpu, partner);
-        return;
-    }
-    if handed == Handed::Rearm {
-        cpu.clock.arm(queue.next_deadline_ticks());
+    match queue.hand_over_from(&me.links, &partner.links, partner.id()) {
+        Handed::Quiet => {}
+        Handed::Rearm => cpu.clock.arm(queue.next_deadline_ticks()),
+        Handed::Stays => {
+            stay(cpu, queue, partner);
+            return;
+        }
+        Handed::Not => {
+            drop(queue);
+            hand_over_slowly(legal.reborrow(), cpu, partner);
+            return;
+        }
     }
     me.core.preempt.clear_need_resched::<NoSteps>();
     core::mem::forget(queue);
@@ -119,8 +125,7 @@ pub(crate) fn hand_over(mut legal: Switchable<'_>, partner: &'static Thread) {
     unsafe { switch::switch_parked(&partner.core, legal) };
 }
 
-/// [`hand_over`] when something is in the way: a woken sleeper, somebody more urgent, a wake-up of this
-/// thread. The wake-up of `partner` was claimed.
+/// [`hand_over`] when something is in the way: a woken sleeper, somebody more urgent. The wake-up of `partner` was claimed.
 #[cold]
 #[inline(never)]
 fn hand_over_slowly(legal: Switchable<'_>, cpu: &'static Cpu, partner: &'static Thread) {
@@ -190,10 +195,7 @@ fn block_with(
     };
     if block != Block::Blocked {
         if let Some(partner) = partner {
-            if queue.enqueue_woken(&TABLE, partner.id()) != Resched::NotNeeded {
-                me.core.preempt.set_need_resched::<NoSteps>();
-            }
-            cpu.load.store(queue.load(), Relaxed);
+            stay(cpu, queue, partner);
         }
         return;
     }
@@ -210,6 +212,19 @@ fn block_with(
     // SAFETY: as in `leave`; and this thread has a frame at the top of its stack, since it came from
     // EL0, and nothing else that it would come back to.
     unsafe { switch::switch_away(&next.core, legal) };
+}
+
+/// The running thread does not leave after all; `partner`, whose wake-up was claimed, waits its turn.
+#[cold]
+fn stay(
+    cpu: &'static Cpu,
+    mut queue: SpinMutexGuard<'_, sched::Cpu, Yield>,
+    partner: &'static Thread,
+) {
+    if queue.enqueue_woken(&TABLE, partner.id()) != Resched::NotNeeded {
+        current().core.preempt.set_need_resched::<NoSteps>();
+    }
+    cpu.load.store(queue.load(), Relaxed);
 }
 
 /// What a thread does first when it runs again, or for the first time. `NoIrq`, the queue's lock held.
