@@ -144,7 +144,8 @@ calls! {
     EndpointCreate = 56,
     /// `x1` = a notification, with all rights.
     NotificationCreate = 57,
-    /// `x0` = notification, `x1` = bits; those of the badge if the handle has one. Right: `SIGNAL`.
+    /// `x0` = notification, `x1` = bits; those of the badge if the handle has one, here and wherever else a
+    /// handle is given for bits to be signalled. Right: `SIGNAL`.
     Signal = 58,
     /// `x0` = notification, `x1` = deadline. `x1` = the bits, which are taken. Right: `WAIT`.
     Wait = 59,

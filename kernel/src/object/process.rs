@@ -60,8 +60,13 @@ pub(crate) struct Process {
 /// Who is to be told of an end.
 pub(crate) struct Watchers(Lock<Option<Vec<Watcher>>, Preempt>);
 
-/// A notification, and the bits that it is signalled with.
-type Watcher = (Ref<Notification>, u64);
+/// Somebody who is to be told.
+struct Watcher {
+    notification: Ref<Notification>,
+    /// That of the handle by which it was named.
+    badge: u64,
+    bits: u64,
+}
 
 impl Watchers {
     /// Nobody.
@@ -69,11 +74,18 @@ impl Watchers {
         Self(Lock::new(Some(Vec::new())))
     }
 
-    /// Has `notification` signalled with `bits` at the end, which may have been; 0: no longer. `Process`.
+    /// Has `notification`, named by a handle with that badge, signalled with `bits` at the end, which may
+    /// have been; 0: no longer. Who names it by another badge is another watcher, whom this does not
+    /// concern. `Process`.
     ///
     /// # Errors
     /// [`Error::TooMany`], [`Error::NoMemory`].
-    pub(crate) fn watch(&self, notification: Ref<Notification>, bits: u64) -> Result<(), Error> {
+    pub(crate) fn watch(
+        &self,
+        notification: Ref<Notification>,
+        badge: u64,
+        bits: u64,
+    ) -> Result<(), Error> {
         let mut held = self.0.lock();
         let Some(watchers) = held.as_mut() else {
             drop(held);
@@ -82,18 +94,22 @@ impl Watchers {
         };
         let known = watchers
             .iter()
-            .position(|(known, _)| known.is(&notification));
+            .position(|known| known.notification.is(&notification) && known.badge == badge);
         let old = match (known, bits) {
             (Some(at), 0) => Some(watchers.swap_remove(at)),
             (Some(at), bits) => {
-                watchers[at].1 = bits;
+                watchers[at].bits = bits;
                 None
             }
             (None, 0) => None,
             (None, _) if watchers.len() >= MAX_WATCHERS => return Err(Error::TooMany),
             (None, bits) => {
                 watchers.try_reserve(1).map_err(|_| Error::NoMemory)?;
-                watchers.push((notification, bits));
+                watchers.push(Watcher {
+                    notification,
+                    badge,
+                    bits,
+                });
                 None
             }
         };
@@ -105,8 +121,8 @@ impl Watchers {
     /// It has ended. `Process`.
     pub(crate) fn tell(&self) {
         let watchers = self.0.lock().take();
-        for (notification, bits) in watchers.into_iter().flatten() {
-            notification.signal(bits);
+        for watcher in watchers.into_iter().flatten() {
+            watcher.notification.signal(watcher.bits);
         }
     }
 }

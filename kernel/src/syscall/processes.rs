@@ -52,12 +52,12 @@ pub(super) fn watch(watched: u64, notification: u64, bits: u64) -> Result<Values
     let (notification, badge) = object_and_badge::<Notification>(notification, Rights::SIGNAL)?;
     let bits = bits_of(badge, bits);
     match object::<Process>(watched, Rights::INSPECT) {
-        Ok(process) => process.watchers().watch(notification, bits)?,
+        Ok(process) => process.watchers().watch(notification, badge, bits)?,
         Err(Error::WrongKind) => object::<ThreadObject>(watched, Rights::INSPECT)?
             .thread()
             .user()
             .watchers()
-            .watch(notification, bits)?,
+            .watch(notification, badge, bits)?,
         Err(error) => return Err(error),
     }
     Ok(NOTHING)
