@@ -39,6 +39,7 @@ pub fn all() -> Vec<Scenario> {
         workloads(),
         planted_bugs(),
         storms(),
+        storms_over_programs(),
         disks(),
         isolation(),
         steady(),
@@ -584,6 +585,52 @@ fn storms() -> Vec<Scenario> {
     .into_iter()
     .chain(storms_that_stop_bugs())
     .collect()
+}
+
+/// The storm with EL0 in it: what programs compute must be right while NMIs rain on them.
+fn storms_over_programs() -> Vec<Scenario> {
+    const OVER: &str = "run=exec:path=/bin/storm,args=";
+    let free = |mask: &str, cpus| {
+        let bootargs = format!("seed=7 mask={mask} {OVER}time=2s");
+        Scenario::passes(format!("storm/el0-{mask}-{cpus}"), bootargs)
+            .on(machine().cpus(cpus))
+            .needs("storm at EL0")
+    };
+    let exact = |name: &str, what: &str| {
+        Scenario::passes(format!("storm/el0-exact-{name}"), format!("seed=7 {what}"))
+            .on(machine().cpus(1).exact())
+            .needs("storm at EL0")
+            .bound_seconds(300)
+    };
+    let stops = |(plant, said)| {
+        let bootargs = format!("seed=7 plant={plant} {OVER}nmis=50000");
+        Scenario::fails(format!("storm/el0-stops-{plant}"), bootargs, "")
+            .on(machine().cpus(1).exact())
+            .planted()
+            .needs(said)
+    };
+    let mut all = vec![
+        exact("million", &format!("{OVER}nmis=1000000")),
+        exact("again", &format!("{OVER}nmis=20000")).twice_identical(),
+        exact("daif", &format!("mask=daif {OVER}nmis=20000")),
+        exact("ordinary-g0", &format!("ordinary=g0 {OVER}nmis=20000")),
+        Scenario::passes("storm/el0-disk", format!("seed=7 {OVER}disk:time=4s"))
+            .on(machine().cpus(2))
+            .disk(|path: &Path| Disk::Files.write(path))
+            .needs("its driver killed meanwhile"),
+    ];
+    for mask in ["pmr", "daif"] {
+        all.extend([1, 2, 4].map(|cpus| free(mask, cpus)));
+    }
+    all.extend(
+        [
+            ("register-leak-on-return", "X18 has changed"),
+            ("fast-forgets-badge", "a message came with badge 0x0"),
+            ("reply-used-twice", "storm: replies: a"),
+        ]
+        .map(stops),
+    );
+    all
 }
 
 /// Planted bugs that a storm must stop, and by what. (Not among them: a preemption from an NMI that

@@ -25,6 +25,7 @@ use abi::error::Error;
 use abi::syscall::FOREVER;
 use cpu::context::Switchable;
 use cpu::guard::Pinned;
+use cpu::plant::{Plant, planted};
 use wait::{For, Progress, QueuePlace, Side, Ticket};
 
 /// A thread that waits for a reply: which, and in which of its waits.
@@ -42,6 +43,10 @@ impl Caller {
     pub(crate) fn claim<'a>(&self, _: &'a impl Pinned) -> Option<&'a Thread> {
         let thread = TABLE.find(self.thread)?;
         let user = thread.try_user()?;
+        if planted(Plant::ReplyUsedTwice) {
+            // Whatever reply it waits for now.
+            return user.wait.claim_any(&[self.ticket.reason()]).map(|_| thread);
+        }
         user.wait.claim(self.ticket).then_some(thread)
     }
 }

@@ -12,6 +12,7 @@ use abi::error::Error;
 use abi::handle::{Handle, Rights};
 use cpu::context::Switchable;
 use cpu::guard::Pinned;
+use cpu::plant::{Plant, planted};
 use entry::frame::Frame;
 
 #[inline(always)]
@@ -135,7 +136,10 @@ pub(super) fn reply(frame: &mut Frame, legal: Switchable<'_>) {
 fn reply_to(frame: &Frame, legal: &Switchable<'_>) -> Result<(), Error> {
     transfer::info(frame).ok_or(Error::BadArgument)?;
     let caller = if frame.x[TARGET] == 0 {
-        current().user().take_caller()
+        match planted(Plant::ReplyUsedTwice) {
+            true => current().user().peek_caller(),
+            false => current().user().take_caller(),
+        }
     } else {
         let entry = find(frame.x[TARGET], Rights::NONE, legal)?;
         let Object::Reply(reply) = entry.object() else {

@@ -14,10 +14,18 @@ use core::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use core::time::Duration;
+use cpu::counters::Counter;
 use cpu::percpu::MAX_CPUS;
 
 /// Between two drops on a CPU.
 const PERIOD: Duration = Duration::from_micros(100);
+
+/// How many drops in a row may find a program at work while another thread is to run: the interrupt that says
+/// so may be on its way, on a host that is busy for long.
+const PATIENCE: u64 = 200;
+
+/// Where an exception came from, in SPSR: 0 is EL0.
+const EL_AND_SP: u64 = 0b1111;
 
 static BEGUN: AtomicBool = AtomicBool::new(false);
 static FALLEN: [Fallen; MAX_CPUS] = [const { Fallen::nothing() }; MAX_CPUS];
@@ -26,6 +34,10 @@ static FALLEN: [Fallen; MAX_CPUS] = [const { Fallen::nothing() }; MAX_CPUS];
 struct Fallen {
     on_el0: AtomicU64,
     on_the_kernel: AtomicU64,
+    /// How many NMI exits have seen need_resched on this CPU, as of the last drop.
+    saw_resched: AtomicU64,
+    /// How many drops in a row hit EL0 while another thread should have run.
+    overdue: AtomicU64,
 }
 
 impl Fallen {
@@ -33,6 +45,8 @@ impl Fallen {
         Self {
             on_el0: AtomicU64::new(0),
             on_the_kernel: AtomicU64::new(0),
+            saw_resched: AtomicU64::new(0),
+            overdue: AtomicU64::new(0),
         }
     }
 }
@@ -54,8 +68,25 @@ pub(crate) fn is_raining() -> bool {
     BEGUN.load(Acquire)
 }
 
+/// Counts a drop, and looks whether a program is in the way of others: ordinary interrupts are open at EL0,
+/// so nothing that wants the CPU waits there for long.
 fn look(interrupt: &Interrupt<'_>) {
     let fallen = &FALLEN[interrupt.cpu.index()];
+    let frame = interrupt.frame;
+    if frame.spsr & EL_AND_SP == 0 && !frame.is_el0() {
+        panic!(
+            "a program runs with PMR {:#x}, SPSR {:#x}: it holds ordinary interrupts off",
+            frame.pmr, frame.spsr
+        );
+    }
+    let saw = interrupt.cpu.percpu().counters.of(Counter::NmiSawResched);
+    if frame.is_el0() && saw != fallen.saw_resched.swap(saw, Relaxed) {
+        if fallen.overdue.fetch_add(1, Relaxed) > PATIENCE {
+            panic!("a program runs on, although another thread is to run: {PATIENCE} NMIs have seen it");
+        }
+    } else {
+        fallen.overdue.store(0, Relaxed);
+    }
     let hit = match interrupt.frame.is_el0() {
         true => &fallen.on_el0,
         false => &fallen.on_the_kernel,
