@@ -590,6 +590,7 @@ fn storms() -> Vec<Scenario> {
 /// The storm with EL0 in it: what programs compute must be right while NMIs rain on them.
 fn storms_over_programs() -> Vec<Scenario> {
     const OVER: &str = "run=exec:path=/bin/storm,args=";
+    const STATUS: &str = "exit status 1";
     let free = |mask: &str, cpus| {
         let bootargs = format!("seed=7 mask={mask} {OVER}time=2s");
         Scenario::passes(format!("storm/el0-{mask}-{cpus}"), bootargs)
@@ -602,9 +603,9 @@ fn storms_over_programs() -> Vec<Scenario> {
             .needs("storm at EL0")
             .bound_seconds(300)
     };
-    let stops = |(plant, said)| {
-        let bootargs = format!("seed=7 plant={plant} {OVER}nmis=50000");
-        Scenario::fails(format!("storm/el0-stops-{plant}"), bootargs, "")
+    let stops = |(plant, rain, why, said)| {
+        let bootargs = format!("seed=7 plant={plant}{rain} {OVER}nmis=50000");
+        Scenario::fails(format!("storm/el0-stops-{plant}"), bootargs, why)
             .on(machine().cpus(1).exact())
             .planted()
             .needs(said)
@@ -624,9 +625,15 @@ fn storms_over_programs() -> Vec<Scenario> {
     }
     all.extend(
         [
-            ("register-leak-on-return", "X18 has changed"),
-            ("fast-forgets-badge", "a message came with badge 0x0"),
-            ("reply-used-twice", "storm: replies: a"),
+            ("fp-register-lost", "", STATUS, "V31 has changed"),
+            ("fp-leaked", "", STATUS, "a thread begins with V"),
+            // Whichever program keeps something in X18 is the first to find out.
+            ("register-leak-on-return", "", "", "petrel: FAIL"),
+            // The services know by their badges who may ask.
+            ("fast-forgets-badge", "", STATUS, "not permitted"),
+            ("reply-used-twice", "", STATUS, "storm: replies: a"),
+            ("pmr-low-at-el0", " rain=on", "was to go on at EL0 with", ""),
+            ("work-loop-skipped", " rain=on", "a program runs on", ""),
         ]
         .map(stops),
     );

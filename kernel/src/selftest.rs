@@ -12,6 +12,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use cpu::hw::fp::{self, FpState, Permit};
 use cpu::hw::{gic, slots};
 use cpu::mask::Mechanism;
+use cpu::plant::{Plant, planted};
 use cpu::priority;
 use cpu::write_sysreg;
 
@@ -128,11 +129,14 @@ fn fp_registers(step: &impl Fn(&str, bool)) {
     fp::restore(&pattern);
     let mut found = FpState::ZERO;
     fp::save(&mut found);
-    step("an FP/SIMD register is lost", found == pattern);
+    // With programs, a planted bug is theirs to find.
+    let planted = planted(Plant::FpRegisterLost) || planted(Plant::FpLeaked);
+    let theirs = planted && crate::start::config().wants_init();
+    step("an FP/SIMD register is lost", theirs || found == pattern);
     let initial = FpState::initial();
     step(
         "a thread begins with the FP/SIMD registers of another",
-        initial == FpState::ZERO,
+        theirs || initial == FpState::ZERO,
     );
     fp::restore(&initial);
 }

@@ -81,7 +81,10 @@ fn demonstration() -> Dialogue {
     })
 }
 
-/// `petrel storm`.
+/// The program that has the kernel storm over programs.
+const STORM: &str = "bin/storm";
+
+/// `petrel storm`: over programs, if there are any.
 pub(crate) fn storm(mut parser: lexopt::Parser) -> Result<ExitCode> {
     let mut arguments = RunArguments::default();
     let mut seconds = DEMONSTRATION_SECONDS;
@@ -103,9 +106,12 @@ pub(crate) fn storm(mut parser: lexopt::Parser) -> Result<ExitCode> {
             other => return Err(other.unexpected().into()),
         }
     }
-    bootargs.push(format!("run=storm:seconds={seconds}"));
     let lab = Lab::open()?;
     let made = init_image_in_sight(&lab, &arguments)?;
+    bootargs.push(match made.has(INIT) && made.has(STORM) {
+        true => format!("run=exec:path=/{STORM},args=seconds={seconds}"),
+        false => format!("run=storm:seconds={seconds}"),
+    });
     let boot = boot(&lab, &arguments, made, bootargs.join(" "))?;
     let bound = arguments.bound_for(seconds);
     show(&lab, &arguments, boot, bound, Input::Nothing)
