@@ -82,7 +82,9 @@ fn look(interrupt: &Interrupt<'_>) {
     let saw = interrupt.cpu.percpu().counters.of(Counter::NmiSawResched);
     if frame.is_el0() && saw != fallen.saw_resched.swap(saw, Relaxed) {
         if fallen.overdue.fetch_add(1, Relaxed) > PATIENCE {
-            panic!("a program runs on, although another thread is to run: {PATIENCE} NMIs have seen it");
+            panic!(
+                "a program runs on, although another thread is to run: {PATIENCE} NMIs have seen it"
+            );
         }
     } else {
         fallen.overdue.store(0, Relaxed);

@@ -84,10 +84,10 @@ impl Post {
     pub(crate) fn mine(arguments: &[&str]) -> Result<Self, Wrong> {
         let number = |at: usize| arguments.get(at)?.parse::<u64>().ok();
         let (Some(line), Some(cpu), Some(seed)) = (number(0), number(1), number(2)) else {
-            return Err(Wrong(format!("a line, a CPU and a seed are needed")));
+            return Err(Wrong::from("a line, a CPU and a seed are needed"));
         };
         let memory: Memory =
-            rt::start::take("board").ok_or_else(|| Wrong(format!("no board was granted")))?;
+            rt::start::take("board").ok_or_else(|| Wrong::from("no board was granted"))?;
         let board = Board::map(&memory)?;
         ensure!(
             (line as usize) < LINES && (cpu as usize) < CPUS,

@@ -74,7 +74,7 @@ pub(crate) fn link(post: &Post) -> Result<(), Wrong> {
     let mut incoming = inbox.receive(Deadline::FOREVER)?;
     loop {
         let Incoming::Message(mut asked, from) = incoming else {
-            return Err(Wrong(alloc::format!("what arrived is no message")));
+            return Err(Wrong::from("what arrived is no message"));
         };
         ensure!(
             from == own,

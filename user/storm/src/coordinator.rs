@@ -146,7 +146,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Wrong> {
 impl Coordinator {
     fn new(seed: u64) -> Result<Self, Wrong> {
         let machine: Machine =
-            rt::start::take("machine").ok_or_else(|| Wrong(format!("no machine was granted")))?;
+            rt::start::take("machine").ok_or_else(|| Wrong::from("no machine was granted"))?;
         let files = Files::connect(files::NAME);
         let file = files.and_then(|files| files.read_all(PATH, 16 << 20));
         let file = file.map_err(|error| Wrong(format!("{PATH}: {error}")))?;
@@ -273,9 +273,9 @@ impl Coordinator {
         all_are_alive(workers)?;
         match storm.join()? {
             Some(Ok(true)) => Ok(()),
-            Some(Ok(false)) => Err(Wrong(format!("the kernel's storm failed"))),
+            Some(Ok(false)) => Err(Wrong::from("the kernel's storm failed")),
             Some(Err(error)) => Err(Wrong(format!("{text}: {error}"))),
-            None => Err(Wrong(format!("the kernel's storm was lost"))),
+            None => Err(Wrong::from("the kernel's storm was lost")),
         }
     }
 
@@ -356,7 +356,7 @@ fn ended(worker: &Worker, end: &ProcessReport) -> String {
 
 /// Has the disk read and its driver killed.
 fn disk_under_load() -> Result<Process, Wrong> {
-    let supervisor = Supervisor::own().ok_or_else(|| Wrong(format!("no supervisor")))?;
+    let supervisor = Supervisor::own().ok_or_else(|| Wrong::from("no supervisor"))?;
     let started = supervisor.start("bin/diskcheck", &["times=2", "kill=2"]);
     started.map_err(|error| Wrong(format!("diskcheck: {error}")))
 }
@@ -446,11 +446,12 @@ impl Totals {
     }
 
     fn report(&self, processes: usize, cpus: u64, spread: Duration) {
-        println!("storm at EL0: {processes} processes, {cpus} CPUs");
+        let s = if cpus == 1 { "" } else { "s" };
+        println!("storm at EL0: {processes} processes, {cpus} CPU{s}");
         println!("  role      processes       rounds");
         for total in &self.0 {
             println!(
-                "  {:<10}{:>9}{:>13}{:>13} {}",
+                "  {:<10}{:>9}{:>13}{:>13}  {}",
                 total.role,
                 total.processes,
                 total.rounds,

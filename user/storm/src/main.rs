@@ -47,6 +47,12 @@ rt::entry!(main);
 /// What was wrong, in a sentence.
 pub(crate) struct Wrong(String);
 
+impl From<&str> for Wrong {
+    fn from(why: &str) -> Self {
+        Self(String::from(why))
+    }
+}
+
 impl From<rt::Error> for Wrong {
     fn from(error: rt::Error) -> Self {
         Self(format!("a call failed: {error}"))

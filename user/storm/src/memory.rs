@@ -58,9 +58,7 @@ fn make() -> Result<Memory, Wrong> {
             other => return Ok(other?),
         }
     }
-    Err(Wrong(alloc::format!(
-        "memory that was let go of is never free again"
-    )))
+    Err(Wrong::from("memory that was let go of is never free again"))
 }
 
 /// The sum of all words.

@@ -61,7 +61,7 @@ pub(crate) fn run(post: &Post) -> Result<(), Wrong> {
 fn of(incoming: Incoming) -> Result<Fault, Wrong> {
     match incoming {
         Incoming::Fault(fault, _) => Ok(fault),
-        _ => Err(Wrong(alloc::format!("what arrived is no fault"))),
+        _ => Err(Wrong::from("what arrived is no fault")),
     }
 }
 

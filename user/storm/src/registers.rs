@@ -200,7 +200,7 @@ pub(crate) fn threads(post: &Post) -> Result<(), Wrong> {
                 "a thread without FP that uses it: fault {}",
                 fault.kind
             ),
-            _ => return Err(Wrong(alloc::format!("a message that is no fault"))),
+            _ => return Err(Wrong::from("a message that is no fault")),
         }
         thread.kill(0)?;
         thread.wait()?;

@@ -21,7 +21,7 @@ const STATUS: u64 = 77;
 /// Starts a server, calls it, kills it, again and again: what was held of the old one must say so.
 pub(crate) fn restart(post: &Post) -> Result<(), Wrong> {
     let (memory, bytes) = rt::start::take_with_detail::<Memory>("image")
-        .ok_or_else(|| Wrong(alloc::format!("no image was granted")))?;
+        .ok_or_else(|| Wrong::from("no image was granted"))?;
     // SAFETY: nobody writes to it any more.
     let image = unsafe { memory.map(Rights::READ)?.leak_slice() };
     let image = image.get(..bytes as usize).unwrap_or(image);
@@ -64,7 +64,7 @@ pub(crate) fn restart(post: &Post) -> Result<(), Wrong> {
 /// The server. It has no board: it does not live long enough.
 pub(crate) fn serve() -> Result<(), Wrong> {
     let inbox: Endpoint =
-        rt::start::take("inbox").ok_or_else(|| Wrong(alloc::format!("no inbox was granted")))?;
+        rt::start::take("inbox").ok_or_else(|| Wrong::from("no inbox was granted"))?;
     inbox.serve(|incoming| match incoming {
         Incoming::Message(message, _) => {
             Answer::Reply(Message::new(0).word(message.word_at(0) ^ STATUS))
@@ -135,7 +135,7 @@ const STALE: u64 = 0x3333;
 fn receive(inbox: &Endpoint) -> Result<u64, Wrong> {
     match inbox.receive(Deadline::FOREVER)? {
         Incoming::Message(message, _) => Ok(message.word_at(0)),
-        _ => Err(Wrong(alloc::format!("what arrived is no message"))),
+        _ => Err(Wrong::from("what arrived is no message")),
     }
 }
 

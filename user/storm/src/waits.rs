@@ -61,7 +61,7 @@ pub(crate) fn run(post: &Post) -> Result<(), Wrong> {
 
 fn wait(notification: &Notification) -> Result<u64, Wrong> {
     match notification.wait(Deadline::after(LOST)) {
-        Err(Error::TimedOut) => Err(Wrong(alloc::format!("a wake-up was lost"))),
+        Err(Error::TimedOut) => Err(Wrong::from("a wake-up was lost")),
         other => Ok(other?),
     }
 }
