@@ -156,7 +156,7 @@ impl Access {
     }
 }
 
-/// The words of a fault message. The reply's label says what next: [`RESUME`] or anything else, which
+/// The words of a fault message. The reply's label says what next: [`RESUME`], [`RESUME_AT`], or anything else, which
 /// ends the thread's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
@@ -182,6 +182,8 @@ pub struct Fault {
 /// The label of a reply to a fault: go on, at the instruction that faulted or where the registers were
 /// set to meanwhile.
 pub const RESUME: u32 = 0;
+/// The same: go on, at the address in the reply's first word.
+pub const RESUME_AT: u32 = 1;
 
 const _: () = assert!(size_of::<Fault>() == WORDS * 8);
 

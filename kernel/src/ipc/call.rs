@@ -10,7 +10,7 @@ use super::{Caller, transfer};
 use crate::object::Endpoint;
 use crate::thread::{self, Thread, current};
 use abi::error::Error;
-use abi::message::RESUME;
+use abi::message::{Info, RESUME, RESUME_AT};
 use abi::syscall::AT_ONCE;
 use cpu::context::Switchable;
 use entry::frame::Frame;
@@ -209,8 +209,11 @@ pub(crate) fn reply(
     let thread: &'static Thread = unsafe { &*core::ptr::from_ref(thread) };
     let user = thread.user();
     if caller.ticket.reason() == For::FaultReply {
-        if transfer::info(frame).is_none_or(|info| info.label() != RESUME) {
-            user.set_fatal();
+        match transfer::info(frame).map(Info::label) {
+            Some(RESUME) => {}
+            // SAFETY: the caller's wait was claimed, so its frame is ours.
+            Some(RESUME_AT) => unsafe { (*user.frame()).elr = frame.x[0] },
+            _ => user.set_fatal(),
         }
     } else {
         transfer::message(current(), thread, 0);

@@ -154,6 +154,8 @@ struct petrel_fault {
 
 /* The label of a reply to a fault: go on. Any other ends the thread's process. */
 #define PETREL_RESUME 0u
+/* The same: go on, at the address in the reply's first word. */
+#define PETREL_RESUME_AT 1u
 
 /* ---- Memory ------------------------------------------------------------------------------- */
 

@@ -164,6 +164,7 @@ fn single_numbers_are_the_same() {
         ),
         ("PETREL_INFO_NOTIFICATION", Info::notification().0),
         ("PETREL_RESUME", message::RESUME.into()),
+        ("PETREL_RESUME_AT", message::RESUME_AT.into()),
         ("PETREL_PAGE", memory::PAGE),
         ("PETREL_USER_START", memory::USER_START),
         ("PETREL_USER_END", memory::USER_END),
