@@ -232,7 +232,7 @@ fn users() -> Vec<Scenario> {
         .needs("usercheck: restart: generation 2 serves")
         .needs("given up after 6 deaths");
     [
-        check("runtime", "memory:locks:time:calls:replies:spawn").everywhere(),
+        check("runtime", "memory:locks:time:calls:replies:spawn:kernel").everywhere(),
         check("services", "services:hostile").everywhere(),
         supervisor.everywhere(),
     ]

@@ -7,6 +7,7 @@
 extern crate alloc;
 
 mod hostile;
+mod kernel;
 mod memory;
 mod services;
 mod supervisor;
@@ -34,6 +35,7 @@ const PARTS: &[Part] = &[
     ("calls", threads::calls),
     ("replies", threads::replies),
     ("spawn", threads::one_by_one),
+    ("kernel", kernel::check),
     ("services", services::check),
     ("restart", supervisor::restart),
     ("giveup", supervisor::give_up),
