@@ -156,6 +156,11 @@ impl ThreadObject {
         if !self.is_stopped() {
             return Err(Error::WrongState);
         }
+        // Its fault was told while it was still on its CPU, which keeps what is not in its frame
+        // (`TPIDR_EL0`) when it leaves. It is about to.
+        while thread::is_running(self.thread()) && self.thread().user().waits_for_fault_reply() {
+            thread::relax();
+        }
         Ok(self.thread().user().frame())
     }
 
