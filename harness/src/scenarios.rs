@@ -32,6 +32,7 @@ pub fn all() -> Vec<Scenario> {
         incomplete_trees(),
         init_image::all(),
         exec::all(),
+        catalogue(),
         ends::all(),
         shell::all(),
         crashes(),
@@ -237,6 +238,20 @@ fn users() -> Vec<Scenario> {
         supervisor.everywhere(),
     ]
     .concat()
+}
+
+/// Cases of other kernels' test suites (`user/catalogue`): everywhere, and with the messages' slow path alone.
+fn catalogue() -> Vec<Scenario> {
+    const ALL: &str = "run=exec:path=/bin/catalogue";
+    let cases = |name: &str, bootargs: &str| {
+        Scenario::passes(format!("catalogue/{name}"), format!("{bootargs}{ALL}"))
+            .needs("cases passed")
+            .bound_seconds(120)
+    };
+    let mut all = cases("all", "").everywhere();
+    all.push(cases("slow-1", "ipc=slow ").on(machine().cpus(1)));
+    all.push(cases("slow-4-rain", "ipc=slow rain=on ").needs("rain on"));
+    all
 }
 
 /// Requests and machines that must be refused by name.

@@ -311,6 +311,34 @@ fn every_planted_bug_is_in_the_book_and_no_other() {
 }
 
 #[test]
+fn the_catalogue_of_cases_is_in_the_book_as_in_the_program() {
+    let sources = root().join("user/catalogue/src");
+    let mut code = Vec::new();
+    for entry in fs::read_dir(&sources).expect("the program's source") {
+        let source = read(&entry.expect("an entry of it").path());
+        if let Some((_, table)) = source.split_once("CASES: &[Case] = &[") {
+            let (table, _) = table.split_once("];").expect("its end");
+            code.extend(table.split('"').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    let named: BTreeSet<String> = code.iter().cloned().collect();
+    assert_eq!(named.len(), code.len(), "two cases have the same name");
+    assert!(named.len() >= 60, "the catalogue has lost its cases");
+    let book = page("catalogue.md");
+    let rows = book.lines().filter(|(fenced, _)| !fenced);
+    let rows: BTreeSet<String> = rows
+        .filter_map(|(_, line)| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(case, _)| case.to_owned())
+        .collect();
+    assert_eq!(rows, named);
+    let count = format!("the same: {} cases", named.len());
+    assert!(
+        book.text.contains(&count),
+        "the book does not say `{count}`"
+    );
+}
+
+#[test]
 fn every_crate_has_its_reason_and_no_other() {
     let folders = |of: &Path| -> Vec<PathBuf> {
         let entries = fs::read_dir(of).expect("a folder of the workspace");

@@ -303,6 +303,7 @@ fn cancel_badged_sends_0001(_: &World) -> Outcome {
     stage.settle()?;
     for client in clients.iter().step_by(2) {
         client.thread().kill(0)?;
+        client.thread().wait()?;
     }
     let mut left = Vec::new();
     while let Ok(incoming) = endpoint.receive(Deadline::AT_ONCE) {

@@ -237,7 +237,7 @@ fn pt0001(_: &World) -> Outcome {
         0x20_0000 - BYTES,
         0x20_0000,
         1 << 30,
-        1 << 36,
+        1 << 37,
         high - BYTES,
     ];
     for (value, address) in (1..).zip(good) {

@@ -5,11 +5,12 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use rt::object::reply_to_caller;
+use rt::sync::Mutex;
 use rt::thread::JoinHandle;
 use rt::time::Deadline;
-use rt::{Endpoint, Error, Message, Notification, start, thread};
+use rt::{Endpoint, Error, Message, Notification, Thread, start, thread};
 
-use crate::case::{Case, Outcome, World, equal, hold, joined, message};
+use crate::case::{Case, Outcome, World, Wrong, equal, joined, message};
 use crate::stage::{Log, Stage};
 
 pub(crate) const CASES: &[Case] = &[
@@ -145,7 +146,7 @@ fn senders(
     endpoint: &Arc<Endpoint>,
     log: &Log,
     body: fn(&Endpoint, Message) -> Result<(), Error>,
-) -> Result<Vec<JoinHandle<Result<(), Error>>>, crate::case::Wrong> {
+) -> Result<Vec<JoinHandle<Result<(), Error>>>, Wrong> {
     let mut threads = Vec::new();
     for number in 1..=4 {
         let (to, notes) = (endpoint.clone(), log.clone());
@@ -160,7 +161,7 @@ fn senders(
 }
 
 /// What is received, as numbers.
-fn number(incoming: rt::Incoming) -> Result<u64, crate::case::Wrong> {
+fn number(incoming: rt::Incoming) -> Result<u64, Wrong> {
     Ok(message(incoming)?.0.word_at(0))
 }
 
@@ -291,57 +292,37 @@ fn sched0009(_: &World) -> Outcome {
         .try_for_each(|thread| Ok(joined(thread)??))
 }
 
-/// A thread that becomes more urgent than the one that runs runs at once.
+/// A thread that becomes more urgent than the one that runs runs at once, and not before.
 fn sched0020(_: &World) -> Outcome {
     let stage = Stage::new()?;
     let log = Log::default();
     let notes = log.clone();
-    let low = Arc::new(stage.actor(Stage::middle() - 2, move || notes.note(2))?);
-    let (notes, raised) = (log.clone(), low.clone());
-    let high = stage.actor(Stage::middle(), move || -> Result<(), Error> {
-        notes.note(1);
-        let raise = raised.thread().set_priority(Stage::middle() - 1);
-        notes.note(10);
-        raise?;
-        // Raised above, by going below.
-        let other = raised.thread();
-        other.set_priority(Stage::middle())?;
-        notes.note(11);
-        Ok(())
-    })?;
-    stage.settle()?;
-    let found = log.take();
-    hold!(
-        found == [1, 10, 11, 2],
-        "one raised to an equal priority: expected [1, 10, 11, 2], found {found:?}"
-    );
-    joined(high)??;
-    let notes = log.clone();
-    let low = stage.actor(Stage::middle() - 2, move || notes.note(2))?;
+    let low = stage.actor(Stage::middle() - 3, move || notes.note(2))?;
+    let raised = low.thread().duplicate(rt::Rights::ALL)?;
+    let (itself, own) = (Arc::new(Mutex::new(None::<Thread>)), log.clone());
+    let sinking = itself.clone();
     let gate = Arc::new(Notification::create()?);
-    let (notes, own) = (log.clone(), gate.clone());
-    let sinking = Arc::new(rt::sync::Mutex::new(None::<rt::Thread>));
-    let itself = sinking.clone();
+    let opened = gate.clone();
     let high = stage.actor(Stage::middle(), move || -> Result<(), Error> {
-        own.wait(Deadline::FOREVER)?;
-        notes.note(1);
-        if let Some(thread) = itself.lock().as_ref() {
-            thread.set_priority(Stage::middle() - 3)?;
+        opened.wait(Deadline::FOREVER)?;
+        raised.set_priority(Stage::middle() - 1)?;
+        own.note(1);
+        if let Some(thread) = sinking.lock().take() {
+            thread.set_priority(Stage::middle() - 2)?;
         }
-        notes.note(3);
+        own.note(3);
         Ok(())
     })?;
-    *sinking.lock() = Some(high.thread().duplicate(rt::Rights::ALL)?);
+    *itself.lock() = Some(high.thread().duplicate(rt::Rights::ALL)?);
     gate.signal(1)?;
     stage.settle()?;
-    joined(low)?;
-    joined(high)??;
     equal!(
         log.take(),
         [1, 2, 3],
-        "when the one that runs becomes less urgent"
+        "raised, still below; the other lowered; after that"
     );
-    Ok(())
+    joined(low)?;
+    joined(high)?.map_err(Wrong::from)
 }
 
 /// Threads of equal priority on one CPU all get on, though none ever yields.
