@@ -630,10 +630,6 @@ fn storms_over_programs() -> Vec<Scenario> {
         exact("again", &format!("{OVER}nmis=20000")).twice_identical(),
         exact("daif", &format!("mask=daif {OVER}nmis=20000")),
         exact("ordinary-g0", &format!("ordinary=g0 {OVER}nmis=20000")),
-        Scenario::passes("storm/el0-disk", format!("seed=7 {OVER}disk:time=4s"))
-            .on(machine().cpus(2))
-            .disk(|path: &Path| Disk::Files.write(path))
-            .needs("its driver killed meanwhile"),
     ];
     for mask in ["pmr", "daif"] {
         all.extend([1, 2, 4].map(|cpus| free(mask, cpus)));

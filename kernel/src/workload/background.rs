@@ -36,7 +36,7 @@ struct Fallen {
     on_the_kernel: AtomicU64,
     /// How many NMI exits have seen need_resched on this CPU, as of the last drop.
     saw_resched: AtomicU64,
-    /// How many drops in a row hit EL0 while another thread should have run.
+    /// How many drops in a row hit this CPU while another thread should have run.
     overdue: AtomicU64,
 }
 
@@ -80,7 +80,7 @@ fn look(interrupt: &Interrupt<'_>) {
         );
     }
     let saw = interrupt.cpu.percpu().counters.of(Counter::NmiSawResched);
-    if frame.is_el0() && saw != fallen.saw_resched.swap(saw, Relaxed) {
+    if saw != fallen.saw_resched.swap(saw, Relaxed) {
         if fallen.overdue.fetch_add(1, Relaxed) > PATIENCE {
             panic!(
                 "a program runs on, although another thread is to run: {PATIENCE} NMIs have seen it"

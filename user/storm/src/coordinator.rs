@@ -14,7 +14,6 @@ use loader::{Grant, Spec};
 use rt::abi::report::{CpuReport, MemoryReport};
 use rt::object::{Machine, MemoryKind, PAGE, ProcessReport, ProcessState};
 use rt::service::files::{self, Files};
-use rt::service::supervisor::Supervisor;
 use rt::time::{Deadline, Duration, now, sleep};
 use rt::{Endpoint, Error, Memory, Notification, Process, Rights, println};
 
@@ -47,7 +46,6 @@ const OVER: u64 = 1 << 63;
 struct Asked {
     storm: String,
     seed: u64,
-    disk: bool,
 }
 
 impl Asked {
@@ -55,7 +53,6 @@ impl Asked {
         let mut asked = Self {
             storm: "storm:time=2s".to_string(),
             seed: 7,
-            disk: false,
         };
         for argument in arguments {
             let bad = || Wrong(format!("what is {argument}?"));
@@ -63,7 +60,6 @@ impl Asked {
                 // What they may be is the kernel's to say.
                 Some(("seconds" | "time" | "nmis", _)) => asked.storm = format!("storm:{argument}"),
                 Some(("seed", seed)) => asked.seed = seed.parse().map_err(|_| bad())?,
-                None if *argument == "disk" => asked.disk = true,
                 _ => return Err(bad()),
             }
         }
@@ -105,18 +101,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Wrong> {
     coordinator.board.clear();
     let workers = coordinator.start()?;
     coordinator.wait_for_rounds(&workers)?;
-    let disk = match asked.disk {
-        true => Some(disk_under_load()?),
-        false => None,
-    };
     let before = run_times(&workers)?;
     coordinator.storm(&asked.storm, &workers)?;
     let after = run_times(&workers)?;
-    if let Some(process) = disk {
-        let end = process.wait()?;
-        ensure!(is_success(&end), "diskcheck ended with {}", end.status);
-        println!("storm: the disk was read and its driver killed meanwhile");
-    }
     let spread = spread(&workers, &before, &after);
     coordinator.stop(&workers)?;
     let totals = Totals::of(&workers, coordinator.board);
@@ -352,13 +339,6 @@ fn ended(worker: &Worker, end: &ProcessReport) -> String {
         Some(ProcessState::Faulted) => format!("{role} of CPU {cpu} faulted: {:x?}", end.fault),
         _ => format!("{role} of CPU {cpu} ended with status {status}"),
     }
-}
-
-/// Has the disk read and its driver killed.
-fn disk_under_load() -> Result<Process, Wrong> {
-    let supervisor = Supervisor::own().ok_or_else(|| Wrong::from("no supervisor"))?;
-    let started = supervisor.start("bin/diskcheck", &["times=2", "kill=2"]);
-    started.map_err(|error| Wrong(format!("diskcheck: {error}")))
 }
 
 /// How long each has run, in ticks.

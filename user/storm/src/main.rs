@@ -12,7 +12,6 @@
 //! | `seconds`, `time` | how long the kernel's storm lasts, in guest time | 2 s |
 //! | `nmis` | until so many NMIs instead | – |
 //! | `seed` | of what the processes draw | 7 |
-//! | `disk` | the disk's driver is under load meanwhile, and killed | no |
 //!
 //! | file | roles |
 //! |---|---|
