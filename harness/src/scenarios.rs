@@ -8,6 +8,7 @@ mod ends;
 mod exec;
 mod fuzz;
 mod init_image;
+mod outside;
 mod shell;
 
 use std::path::Path;
@@ -46,6 +47,7 @@ pub fn all() -> Vec<Scenario> {
         steady(),
         users(),
         c::all(),
+        outside::all(),
         fuzz::all(),
     ]
     .concat()
