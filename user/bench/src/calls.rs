@@ -90,4 +90,3 @@ fn measure(
         None => Samples::of_differences(ticks, OVERHEAD),
     }
 }
-

@@ -107,7 +107,8 @@ pub(crate) fn pager() -> Result<Samples, String> {
         if touched % 2 == 1 {
             touched += 1;
             // SAFETY: it is another process.
-            unsafe { rt::object::unmap(&child.process, TOUCHED, 4096) }.map_err(refused("unmap"))?;
+            unsafe { rt::object::unmap(&child.process, TOUCHED, 4096) }
+                .map_err(refused("unmap"))?;
             return Ok((RESUME_AT, pc + 4));
         }
         touched += 1;

@@ -8,11 +8,11 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::arch::asm;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use rt::Notification;
 use rt::object::{Process, Thread};
 use rt::syscall::Call;
 use rt::thread::{Builder, default_priority, yield_now};
 use rt::time::{Deadline, now, sleep_until};
-use rt::Notification;
 
 /// A plain call whose next instruction ends stretch `K`. Gives the counter then, and `x1`.
 #[inline(always)]
@@ -124,4 +124,3 @@ pub(crate) fn wake_up() -> Result<Samples, String> {
     }
     Samples::of_differences(late, 0)
 }
-
