@@ -13,8 +13,9 @@
 //! | `Done` | the thread | `Idle`, by the thread |
 //!
 //! The word counts waits, and begins at another million-fold for each thread that is made, so a word
-//! that was noted once (by a server, of its caller) names one wait of one thread for ever: a second reply
-//! finds another word, and has no effect.
+//! that was noted once (by a server, of its caller) names one wait of one thread: a second reply
+//! finds another word, and has no effect. That holds for 2^30 waits of a thread, and for 2^28 threads; after
+//! so many, a note that somebody kept all the while could name a wait of a later thread with the same number.
 //!
 //! A thread that waits keeps nothing on its kernel stack but its frame. Only the thread itself takes
 //! itself out of queues: deadline and kill merely have it run again, and it cleans up after itself.
