@@ -231,8 +231,9 @@ fn users() -> Vec<Scenario> {
         let bootargs = format!("run=exec:path=/bin/usercheck,args={parts}");
         Scenario::passes(format!("user/{name}"), bootargs).bound_seconds(90)
     };
-    let supervisor = check("supervisor", "restart:programs:giveup")
+    let supervisor = check("supervisor", "restart:programs:orphans:giveup")
         .needs("usercheck: restart: generation 2 serves")
+        .needs("usercheck: orphans: none is left")
         .needs("given up after 6 deaths");
     [
         check("runtime", "memory:locks:time:calls:replies:spawn:kernel").everywhere(),

@@ -40,6 +40,8 @@ const PARTS: &[Part] = &[
     ("restart", supervisor::restart),
     ("giveup", supervisor::give_up),
     ("programs", supervisor::programs),
+    ("orphans", supervisor::orphans),
+    ("nest", supervisor::nest),
     ("hostile", hostile::check),
     ("panic", || panic!("on purpose")),
     ("fail", || Err(String::from("on purpose"))),

@@ -2,12 +2,12 @@
 
 use alloc::string::String;
 
-use rt::object::ProcessState;
+use rt::object::{Object, ProcessReport, ProcessState};
 use rt::service::files::{self, Files};
 use rt::service::supervisor::{State, Supervisor};
 use rt::service::{Error, find};
 use rt::time::{Duration, now, sleep};
-use rt::{Message, println};
+use rt::{Machine, Message, Process, Rights, println};
 
 use crate::{Outcome, failed, hold};
 
@@ -29,6 +29,35 @@ fn until(what: &str, mut is: impl FnMut() -> Result<bool, String>) -> Result<(),
         sleep(Duration::from_millis(2));
     }
     Ok(())
+}
+
+/// What [`nest`] calls the process that it leaves behind.
+const ORPHAN: &str = "orphan";
+
+/// Makes a process that holds a handle of itself and that nobody else knows, and ends.
+pub(crate) fn nest() -> Outcome {
+    let orphan = Process::create(ORPHAN, 64 << 10).map_err(failed("process"))?;
+    let itself = orphan.owned().duplicate(Rights::ALL, 0);
+    itself
+        .and_then(|handle| handle.give(&orphan))
+        .map_err(failed("a handle of itself"))?;
+    Ok(String::from("left an orphan"))
+}
+
+/// A process ends with the one whose quota it lives on, even if nobody has a handle of it but itself.
+pub(crate) fn orphans() -> Outcome {
+    let machine = rt::start::borrow::<Machine>("machine").ok_or("no machine to look at")?;
+    let orphans = || -> Result<usize, String> {
+        let all = machine.list::<ProcessReport>().map_err(failed("list"))?;
+        let is_one = |report: &&ProcessReport| rt::abi::start::text(&report.name) == ORPHAN;
+        Ok(all.iter().filter(is_one).count())
+    };
+    let nest = own()?.start("bin/usercheck", &["nest"]);
+    let nest = nest.map_err(|why| alloc::format!("nest: {why}"))?;
+    let report = nest.wait().map_err(failed("its end"))?;
+    hold!(report.status == 0, "nest ended with {}", report.status);
+    until("the orphan's end", || Ok(orphans()? == 0))?;
+    Ok(String::from("none is left"))
 }
 
 /// A service that is killed comes back as another: what was connected to the old one hears that it is
