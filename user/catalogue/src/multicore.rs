@@ -239,6 +239,8 @@ fn fpu0002(world: &World) -> Outcome {
             // One that has ended is moved no more.
             let _ = thread.thread().set_cpus(1 << (turn % world.cpus));
         }
+        // Moved without a pause they would do nothing but move.
+        rt::time::sleep(rt::time::Duration::from_micros(500));
     }
     for (thread, expected) in threads.into_iter().zip(expected) {
         equal!(joined(thread)?, expected, "the bits of the result");
