@@ -99,6 +99,11 @@ fn benches() -> Vec<Scenario> {
             .needs("bench: empty | masks | 0 | 0 | 0 | 0")
             .twice_identical()
     };
+    let exact_program = |name: &str, bootargs: &str| {
+        Scenario::passes(format!("bench/{name}"), bootargs)
+            .on(machine().cpus(1).exact())
+            .needs("bench: null-syscall | calls | 0 |")
+    };
     let refused = |name: &str, bootargs: &str, why| {
         Scenario::fails(format!("bench/{name}"), bootargs, why).on(machine().cpus(1))
     };
@@ -107,6 +112,8 @@ fn benches() -> Vec<Scenario> {
         exact("daif", "mask=daif run=bench", "max"),
         exact("ordinary-g0", "ordinary=g0 run=bench", "max"),
         exact("cortex-a57", "run=bench", "cortex-a57"),
+        exact_program("programs", "run=exec:path=/bin/bench"),
+        exact_program("programs-daif", "mask=daif run=exec:path=/bin/bench"),
         refused("free-running", "run=bench", "does not count instructions"),
         refused("unknown-group", "run=bench:group=none", "no group none"),
     ]
