@@ -633,6 +633,7 @@ fn storms_over_programs() -> Vec<Scenario> {
         Scenario::fails(format!("storm/el0-stops-{plant}"), bootargs, why)
             .on(machine().cpus(1).exact())
             .planted()
+            .disk(|path| Disk::Files.write(path))
             .needs(said)
     };
     let mut all = vec![
