@@ -149,8 +149,8 @@ int main(void)
     petrel_handle timer;
     uint64_t bits = 0, before = petrel_now();
     CHECK(petrel_notification_create(&timer) == PETREL_OK);
-    CHECK(petrel_timer_set(timer, petrel_after_us(2000), 4) == PETREL_OK);
     CHECK(petrel_wait(timer, PETREL_AT_ONCE, &bits) == PETREL_ERROR_TIMED_OUT);
+    CHECK(petrel_timer_set(timer, petrel_after_us(2000), 4) == PETREL_OK);
     CHECK(petrel_wait(timer, PETREL_FOREVER, &bits) == PETREL_OK && bits == 4);
     CHECK(petrel_ticks_to_us(petrel_now() - before) >= 2000);
 
