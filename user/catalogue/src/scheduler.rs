@@ -222,7 +222,8 @@ fn sched0007(_: &World) -> Outcome {
         let client = stage.actor(Stage::middle() + 1, move || -> Result<(), Error> {
             go.signal(1)?;
             endpoint.call(Message::new(0))?;
-            Ok(notes.note(3))
+            notes.note(3);
+            Ok(())
         })?;
         stage.settle()?;
         let mut found = log.take();

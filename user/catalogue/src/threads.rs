@@ -241,7 +241,7 @@ fn regressions0001(_: &World) -> Outcome {
     let probe = Probe::new(Place::Elsewhere, &[NOP])?;
     for round in 0..16_u64 {
         let wanted = Registers {
-            x: core::array::from_fn(|at| (at as u64 + 1) * 0x0101_0101_0101 ^ round << 56),
+            x: core::array::from_fn(|at| ((at as u64 + 1) * 0x0101_0101_0101) ^ (round << 56)),
             sp: 0x1234_5670 + 16 * round,
             pc: probe.code,
             pstate: round << 28,
