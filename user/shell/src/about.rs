@@ -112,7 +112,7 @@ pub const COMMANDS: &[About] = &[
         details: &[
             "The kernel checks itself meanwhile, and says at the end what it found.",
             "With & at the end the shell does not wait; Control-C does not stop a storm.",
-            "Keys: seconds (5), nmis (stop after so many), rate (NMIs a second).",
+            "Keys: seconds (5), seed, nmis (stop after so many), rate (NMIs a second).",
             "Example: storm seconds=2",
         ],
     },

@@ -51,14 +51,16 @@ struct Asked {
 impl Asked {
     fn read(arguments: &[&str]) -> Result<Self, Wrong> {
         let mut asked = Self {
-            storm: "storm:time=2s".to_string(),
+            storm: "storm:programs=1,time=2s".to_string(),
             seed: 7,
         };
         for argument in arguments {
             let bad = || Wrong(format!("what is {argument}?"));
             match argument.split_once('=') {
                 // What they may be is the kernel's to say.
-                Some(("seconds" | "time" | "nmis", _)) => asked.storm = format!("storm:{argument}"),
+                Some(("seconds" | "time" | "nmis", _)) => {
+                    asked.storm = format!("storm:programs=1,{argument}");
+                }
                 Some(("seed", seed)) => asked.seed = seed.parse().map_err(|_| bad())?,
                 _ => return Err(bad()),
             }

@@ -84,7 +84,7 @@ fn nothing_was_missed(report: &Report) -> Result<(), Failure> {
         }
     }
     some(report.landed(Landing::Thread), "landing in a thread")?;
-    if report.with_programs {
+    if report.must_hit_programs {
         some(report.landed(Landing::El0), "landing at EL0")?;
     }
     if irq::has_nmis() {
@@ -102,7 +102,7 @@ fn nothing_was_missed(report: &Report) -> Result<(), Failure> {
             "landing in an interrupt handler",
         )?;
         some(tally.nmis_saw_resched, "NMI exit with need_resched set")?;
-        if report.with_programs {
+        if report.must_hit_programs {
             some(report.landed(Landing::Syscall), "landing in a system call")?;
             some(
                 report.landed(Landing::UserFault),

@@ -11,9 +11,12 @@
 //! | `seconds`, or `time` | how long, in guest time | 5 s |
 //! | `nmis` | stop after so many NMIs instead | – |
 //! | `rate` | timer NMIs a second on each CPU, on average | 20,000; where time is exact, one in 2,500 instructions |
+//! | `seed` | of what is random | that of the boot arguments |
+//! | `programs` | 1: programs promise to be busy meanwhile | 0 |
 //!
-//! A program can ask for the storm as well, and then it is over programs, too: `user/storm` does, with
-//! processes that check themselves; NMIs must then also have landed at EL0, in system calls and in faults.
+//! A program can ask for the storm as well. `user/storm` does, with processes that check themselves, and
+//! promises (`programs=1`) that they are always at work: NMIs must then also have landed at EL0, in
+//! system calls and in faults. Whoever asks at a quiet shell promises nothing.
 //!
 //! Without NMIs (`mask=daif`) the same sources rain ordinary interrupts.
 //!
@@ -79,6 +82,8 @@ struct Plan {
     nmis: u64,
     /// Timer NMIs a second on each CPU.
     rate: u64,
+    /// Whether programs are to be hit.
+    programs: bool,
 }
 
 impl Plan {
@@ -92,6 +97,8 @@ impl Plan {
         let seconds = params.count("seconds", 0)?;
         let nmis = params.count("nmis", 0)?;
         let rate = params.count("rate", default)?;
+        let seed = params.count("seed", task.seed)?;
+        let programs = params.count("programs", 0)? != 0;
         params.finish()?;
         if rate == 0 || rate > most {
             return Err(Failure::new(format_args!(
@@ -104,10 +111,11 @@ impl Plan {
             _ => u64::MAX / 2,
         };
         Ok(Self {
-            seed: task.seed,
+            seed,
             time_ticks,
             nmis,
             rate,
+            programs,
         })
     }
 }
@@ -138,6 +146,7 @@ pub(crate) fn run(task: &Task, params: Params<'_>) -> Result<String, Failure> {
         total: all,
         spread_ticks,
         with_programs: Process::report_at(0).is_some(),
+        must_hit_programs: plan.programs,
         clean_cpus,
     };
     report.print();

@@ -27,6 +27,8 @@ pub(super) struct Report {
     pub(super) spread_ticks: u64,
     /// Whether programs ran: what memory they have come to use meanwhile is theirs to judge.
     pub(super) with_programs: bool,
+    /// Whether they promised to be at work all the time.
+    pub(super) must_hit_programs: bool,
     /// How many CPUs have no active priority.
     pub(super) clean_cpus: usize,
 }
