@@ -104,6 +104,10 @@ impl Source<'_> {
     /// What a call's first argument names, if it is an object.
     fn first(&mut self, call: Call) -> u64 {
         let kind = match call {
+            // What is in one's own process others find again.
+            Call::ThreadCreate | Call::MemoryMap | Call::MemoryUnmap if !self.random.once_in(3) => {
+                return self.itself;
+            }
             Call::HandleGive
             | Call::ProcessKill
             | Call::ProcessReport
