@@ -179,7 +179,7 @@ impl Probe {
 
     /// What its end looks like to who replies that it is not to go on.
     pub(crate) fn refuse(&self) -> Result<(), Wrong> {
-        self.answer(RESUME + 1)
+        self.answer(u32::MAX)
     }
 
     fn answer(&self, label: u32) -> Result<(), Wrong> {
