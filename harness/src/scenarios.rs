@@ -655,7 +655,6 @@ fn storms_over_programs() -> Vec<Scenario> {
             ("fast-forgets-badge", "", STATUS, "not permitted"),
             ("reply-used-twice", "", STATUS, "storm: replies: a"),
             ("pmr-low-at-el0", " rain=on", "was to go on at EL0 with", ""),
-            ("work-loop-skipped", " rain=on", "a program runs on", ""),
         ]
         .map(stops),
     );

@@ -249,8 +249,9 @@ fn ipc0025(_: &World) -> Outcome {
     for number in 0..2 {
         let to = endpoint.clone();
         callers.push(stage.actor(Stage::middle(), move || to.call(full(number)))?);
+        // They wait in the order in which they came.
+        stage.settle()?;
     }
-    stage.settle()?;
     is_full(&message(endpoint.receive(Deadline::AT_ONCE)?)?.0, 0)?;
     is_full(
         &message(endpoint.reply_receive(full(10), Deadline::AT_ONCE)?)?.0,

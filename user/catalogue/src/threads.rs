@@ -56,10 +56,11 @@ fn trivial0002(_: &World) -> Outcome {
         Process::own().report().map(|report| report.used)
     };
     let first = once()?;
-    equal!(
-        once()?,
-        first,
-        "what the process is charged after the second time"
+    let second = once()?;
+    // What was unmapped may still be charged for a moment.
+    hold!(
+        second <= first,
+        "the process is charged {second} after the second time, {first} after the first"
     );
     Ok(())
 }
