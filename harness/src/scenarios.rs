@@ -243,14 +243,16 @@ fn users() -> Vec<Scenario> {
         .needs("usercheck: orphans: none is left")
         .needs("given up after 6 deaths");
     [
-        check("runtime", "memory:locks:time:calls:replies:spawn:kernel").everywhere(),
+        check("runtime", "memory:locks:time:calls:replies:spawn").everywhere(),
+        vec![check("kernel", "kernel").on(machine().cpus(1))],
         check("services", "services:hostile").everywhere(),
         supervisor.everywhere(),
     ]
     .concat()
 }
 
-/// Cases of other kernels' test suites (`user/catalogue`): everywhere, and with the messages' slow path alone.
+/// Cases of other kernels' test suites (`user/catalogue`), on one CPU and on two, and with the messages'
+/// slow path alone.
 fn catalogue() -> Vec<Scenario> {
     const ALL: &str = "run=exec:path=/bin/catalogue";
     let cases = |name: &str, bootargs: &str| {
@@ -258,10 +260,15 @@ fn catalogue() -> Vec<Scenario> {
             .needs("cases passed")
             .bound_seconds(120)
     };
-    let mut all = cases("all", "").everywhere();
-    all.push(cases("slow-1", "ipc=slow ").on(machine().cpus(1)));
-    all.push(cases("slow-4-rain", "ipc=slow rain=on ").needs("rain on"));
-    all
+    vec![
+        cases("all-pmr-1", "").on(machine().cpus(1)),
+        cases("all-pmr-1-rain", "rain=on ")
+            .on(machine().cpus(1))
+            .needs("rain on"),
+        cases("all-daif-1", "mask=daif ").on(machine().cpus(1)),
+        cases("all-pmr-2", "").on(machine().cpus(2)),
+        cases("slow-1", "ipc=slow ").on(machine().cpus(1)),
+    ]
 }
 
 /// Requests and machines that must be refused by name.
