@@ -102,7 +102,9 @@ impl<const N: usize> Lines<N> {
     /// The right to take lines out, unless somebody has it. Who gives it back looks whether
     /// [`Lines::has_any`] again: others came and left meanwhile.
     pub fn drainer(&self) -> Option<Drainer<'_, N>> {
-        (!self.draining.swap(true, SeqCst)).then_some(Drainer(self))
+        let is_free = !self.draining.swap(true, SeqCst);
+        // Lazily: a `Drainer` that is made and dropped gives back what is somebody else's.
+        is_free.then(|| Drainer(self))
     }
 
     /// Keeps everybody from draining, if nobody is at it: for who is about to stop the others, so
