@@ -282,7 +282,7 @@ impl Spi {
     /// Takes the shared interrupt that `line` is; `None`: somebody has it.
     pub(crate) fn take(line: Line) -> Option<Self> {
         let (word, bit) = taken(line);
-        (word.fetch_or(bit, AcqRel) & bit == 0).then_some(Self(line))
+        (word.fetch_or(bit, AcqRel) & bit == 0).then(|| Self(line))
     }
 }
 

@@ -62,7 +62,7 @@ impl File {
         let bytes = name.count_bytes() as u64;
         let block = [name.as_ptr() as u64, OPEN_WRITE_BINARY, bytes];
         let handle = call(SYS_OPEN, block.as_ptr() as u64)?;
-        (handle != u64::MAX).then_some(Self(handle))
+        (handle != u64::MAX).then(|| Self(handle))
     }
 
     /// Writes all of `bytes`; false if the host did not take them.

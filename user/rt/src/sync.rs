@@ -162,7 +162,7 @@ impl<T: ?Sized> Mutex<T> {
 
     /// The data if nobody else has it now.
     pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
-        self.raw.try_lock().then_some(MutexGuard { mutex: self })
+        self.raw.try_lock().then(|| MutexGuard { mutex: self })
     }
 }
 
